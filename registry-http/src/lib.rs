@@ -1,0 +1,1 @@
+//! The Docker v2 / OCI distribution API.

@@ -1,0 +1,5 @@
+//! The memory backend.
+
+/// Keeps everything in memory.
+#[derive(Debug)]
+pub struct MemoryBackend;

@@ -1,0 +1,349 @@
+//! [`Backend`]: the contract between the engine and where bytes are kept.
+//!
+//! A backend knows objects by [`Key`] and nothing of what they mean. Its promises stand at the methods below;
+//! each is a clause of the contract suite (`tests/backends`), which every backend and every wrapper runs.
+//!
+//! # Promises that hold for every method
+//!
+//! * **Whole or nothing.** An object is visible with all of its bytes or not at all, to every reader in every
+//!   process, also after a crash.
+//! * **Durable on return.** What a method that writes has answered `Ok` for survives the loss of power, except
+//!   for [`Staged::append`] and the cases that [`Staged::persist`] names.
+//! * **Any future may be dropped.** What is left is a state that a crash could have left. Locks are held
+//!   until the last system call made under them has returned.
+//! * **Errors tell.** [`ErrorKind::NotFound`] means that the medium said so; a fault is never an absence.
+
+mod error;
+mod ext;
+pub mod fs;
+mod key;
+mod locks;
+mod memory;
+mod range;
+
+use std::fmt;
+use std::ops::Range;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+
+use crate::page::Page;
+
+pub use error::{Error, ErrorKind, Result};
+pub use ext::BackendExt;
+pub use key::{Key, KeyError, MAX_KEY_LENGTH, MAX_SEGMENT_LENGTH};
+pub use memory::MemoryBackend;
+pub use range::ReadRange;
+
+/// Where objects are kept. See the [module](self) for the promises that hold for every method.
+#[async_trait]
+pub trait Backend: Send + Sync + fmt::Debug + 'static {
+    /// What is known of an object without reading it; `None` if there is none.
+    async fn head(&self, key: &Key) -> Result<Option<Meta>>;
+
+    /// Opens an object, or a part of it, for reading.
+    ///
+    /// What was opened stays readable, unchanged, when the object is replaced or deleted meanwhile.
+    ///
+    /// Errors: `NotFound`; `RangeNotSatisfiable` if a part was asked for of which not one byte exists.
+    async fn read(&self, key: &Key, range: ReadRange) -> Result<Object>;
+
+    /// Writes small objects, each whole or nothing.
+    ///
+    /// * Their names become visible in the order given, and on return all are durable, those that were
+    ///   [`Put::Kept`] too: whoever made that name may not have synced it yet.
+    /// * After an error any number of them, from the first on, may be there; none is half there.
+    /// * The outcomes stand in the order of `puts`.
+    async fn put_all(&self, puts: Vec<PutRequest>) -> Result<Vec<Put>>;
+
+    /// Looks at objects that somebody else made and makes sure that those that are there are durable.
+    ///
+    /// The answers stand in the order of `keys`. Never answered from memory: each name is looked up anew.
+    async fn settle(&self, keys: &[Key]) -> Result<Vec<Option<Meta>>>;
+
+    /// Deletes objects, in the order given. What is not there counts as deleted.
+    ///
+    /// Places above them that become empty are no longer listed.
+    async fn delete(&self, keys: &[Key]) -> Result<()>;
+
+    /// Deletes everything below `prefix`, and an object of that name. Nothing there counts as done.
+    ///
+    /// An object that is written below `prefix` meanwhile stays or goes; it is never damaged.
+    async fn delete_tree(&self, prefix: &Key) -> Result<()>;
+
+    /// Puts an object out of everybody's sight but an operator's. What is not there counts as done.
+    async fn quarantine(&self, key: &Key) -> Result<()>;
+
+    /// Every object below `prefix` whose key is greater than `after`, in the byte order of whole keys.
+    ///
+    /// * An object that is there during the whole listing is listed once; one that comes or goes meanwhile
+    ///   may be.
+    /// * Names that cannot be keys are left out.
+    /// * Memory is bounded, however many there are. A prefix with nothing below it lists nothing.
+    fn list(&self, prefix: &Key, after: Option<&Key>) -> BoxStream<'_, Result<Key>>;
+
+    /// What lies directly below `prefix`: the first `limit` names greater than `after`, in byte order.
+    ///
+    /// A name is listed once, as [`Child::Object`] if an object has it. Names that cannot be segments of a key
+    /// are left out. Memory is bounded by `limit`.
+    async fn list_children(
+        &self,
+        prefix: &Key,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Child>>;
+
+    /// Begins to write an object whose size is not known yet, or goes on with it.
+    ///
+    /// Errors: `Busy` if another process holds the session and did not let go of it within five seconds.
+    /// Within one process the caller sees to it that a session is opened once at a time.
+    async fn stage(&self, stage: Stage<'_>) -> Result<Box<dyn Staged>>;
+
+    /// Removes what stagings that were never finished have left, if it was last written before `before`.
+    ///
+    /// Sessions are not touched: their owner deletes them with [`Backend::delete_tree`]. Returns how many
+    /// things were removed.
+    async fn expire_staged(&self, before: SystemTime) -> Result<u64>;
+
+    /// Takes an advisory lock that `scope` names, against other holders in this process, and in other
+    /// processes where the medium has locks between them (a filesystem has, S3 has not).
+    ///
+    /// Waits as long as it takes. The lock ends when the guard is dropped.
+    async fn lock(&self, scope: &Key, mode: LockMode) -> Result<LockGuard>;
+
+    /// An address from which a client may fetch the object itself, for so long; `None` where there is none.
+    async fn signed_url(&self, key: &Key, expires_in: Duration) -> Result<Option<String>>;
+}
+
+/// An object that is being written, invisible until it is promoted.
+///
+/// Dropping it keeps a session (its bytes can be gone on with) and gives up anything else.
+#[async_trait]
+pub trait Staged: Send + fmt::Debug {
+    /// How many bytes are staged.
+    fn offset(&self) -> u64;
+
+    /// The session was promoted: its bytes are an object now and can no longer be added to.
+    ///
+    /// Then [`Staged::append`] and [`Staged::rewind`] answer `NotFound`; [`Staged::promote`] to the same key
+    /// answers [`Promotion::Kept`], to any other key `NotFound`.
+    fn is_promoted(&self) -> bool;
+
+    /// Adds bytes at the end. Not durable.
+    ///
+    /// After an error the length is uncertain: drop this and open the session anew.
+    async fn append(&mut self, bytes: Bytes) -> Result<()>;
+
+    /// Makes the bytes so far survive the end of this process, with a note that vouches for them.
+    ///
+    /// * After a loss of power a session is as some earlier `persist` left it, or gone; never longer, never
+    ///   different.
+    /// * The note is opaque here. Where other programs can go on with the session it is also written as an
+    ///   object named `copy`, for them to read.
+    async fn persist(&mut self, note: Bytes, copy: &Key) -> Result<Tip>;
+
+    /// The latest note that was kept at `offset` or below it and still vouches for the bytes before it, with
+    /// the offset it was kept at.
+    async fn note(&mut self, offset: u64) -> Result<Option<(u64, Bytes)>>;
+
+    /// Cuts the staged bytes back to `offset`, which is not greater than the current one.
+    async fn rewind(&mut self, offset: u64) -> Result<()>;
+
+    /// Reads staged bytes back, from an offset to the end as it is now.
+    async fn read_back(&mut self, from: u64) -> Result<BoxStream<'static, Result<Bytes>>>;
+
+    /// Makes the bytes the object `to`, durable and by its full name, or finds it there already.
+    ///
+    /// * `size` is the number of bytes staged; another number is a fault of the caller and answers `Io`.
+    /// * Never overwrites an object of that size: it is kept. One of another size is damaged and is replaced.
+    /// * The staging stays as it was until [`Staged::discard`], so this can be repeated.
+    async fn promote(&mut self, to: &Key, size: u64) -> Result<Promotion>;
+
+    /// Ends it: removes all that was staged, and nothing that was promoted.
+    async fn discard(self: Box<Self>) -> Result<()>;
+}
+
+/// What is known of an object without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meta {
+    /// Its length in bytes.
+    pub size: u64,
+    /// When it was last written, by the medium's clock. Fit for expiry of litter, not for decisions.
+    pub modified: Option<SystemTime>,
+}
+
+/// An object, or a part of it, open for reading.
+pub struct Object {
+    /// The length of the whole object in bytes.
+    pub size: u64,
+    /// Which bytes `body` has.
+    pub range: Range<u64>,
+    /// The bytes.
+    pub body: Body,
+}
+
+/// The bytes of an [`Object`].
+pub enum Body {
+    /// A file that is read in parts, as the reader goes on.
+    File(fs::OpenFile),
+    /// A stream of parts.
+    Stream(BoxStream<'static, Result<Bytes>>),
+}
+
+impl Object {
+    /// The bytes as a stream of parts, at most 1 MiB each.
+    pub fn into_stream(self) -> BoxStream<'static, Result<Bytes>> {
+        match self.body {
+            Body::File(file) => file.into_stream(self.range),
+            Body::Stream(stream) => stream,
+        }
+    }
+}
+
+impl fmt::Debug for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Object({:?} of {} bytes)", self.range, self.size)
+    }
+}
+
+/// One object for [`Backend::put_all`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PutRequest {
+    /// Its name.
+    pub key: Key,
+    /// All of its bytes.
+    pub bytes: Bytes,
+    /// What to do if there is one already.
+    pub mode: PutMode,
+}
+
+/// What to do with an object that is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PutMode {
+    /// Keep it, whatever it holds.
+    Create,
+    /// Replace it.
+    Overwrite,
+}
+
+/// What came of a [`PutRequest`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// The object is as requested.
+    Written,
+    /// There was one already, and it was to be kept.
+    Kept,
+}
+
+/// Something directly below a prefix.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Child {
+    /// An object has this name.
+    Object(String),
+    /// Objects lie below this name, or lay there.
+    Prefix(String),
+}
+
+impl Child {
+    /// The name, without a slash.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Object(name) | Self::Prefix(name) => name,
+        }
+    }
+
+    /// Does something lie below it?
+    pub const fn is_prefix(&self) -> bool {
+        matches!(self, Self::Prefix(_))
+    }
+}
+
+/// What to stage.
+#[derive(Clone, Debug)]
+pub enum Stage<'a> {
+    /// A session, which outlives the request and the process that began it.
+    Session {
+        /// Where it is kept.
+        keys: &'a SessionKeys,
+        /// Whether it is begun or gone on with.
+        open: OpenSession,
+    },
+    /// An object whose name is known before its first byte; it is given up if it is not promoted.
+    Final {
+        /// The only key it will be promoted to.
+        key: &'a Key,
+    },
+}
+
+/// How a session is opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OpenSession {
+    /// A session that does not exist yet.
+    New,
+    /// A session that exists, from the tip its client was given last, if the client gave one.
+    ///
+    /// A backend that keeps only one line of bytes goes on from where that ends, whatever the tip: compare
+    /// [`Staged::offset`].
+    Resume(Option<Tip>),
+}
+
+/// Where a session is kept. Only `layout.rs` makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionKeys {
+    /// Everything of the session lies below this.
+    pub root: Key,
+    /// The bytes so far, where a backend keeps them in one object.
+    pub data: Key,
+    /// For a backend's own record of the session.
+    pub record: Key,
+}
+
+/// How far a session has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tip {
+    /// The number of bytes.
+    pub offset: u64,
+    /// Which bytes, where a backend can hold several lines of one session; given to the client and back.
+    pub token: Option<String>,
+}
+
+/// What [`Staged::promote`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Promotion {
+    /// The object is new.
+    Created,
+    /// An object of the same size was there and was kept.
+    Kept,
+    /// An object of another size was there; it was damaged and was replaced.
+    Replaced {
+        /// The damaged object's length in bytes.
+        found: u64,
+    },
+}
+
+/// Who else may hold a lock at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockMode {
+    /// Others that share.
+    Shared,
+    /// Nobody.
+    Exclusive,
+}
+
+/// Holds a lock until it is dropped.
+pub struct LockGuard(#[expect(dead_code, reason = "held for its Drop")] Box<dyn Send + Sync>);
+
+impl LockGuard {
+    /// A guard that lets go of `held` when it is dropped.
+    pub fn new(held: impl Send + Sync + 'static) -> Self {
+        Self(Box::new(held))
+    }
+}
+
+impl fmt::Debug for LockGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LockGuard")
+    }
+}

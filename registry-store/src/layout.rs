@@ -1,0 +1,200 @@
+//! Every key the store reads or writes, and back: the only maker of keys.
+//!
+//! CNCF Distribution's layout, below the root of a backend:
+//!
+//! ```text
+//! docker/registry/v2/
+//!   blobs/<alg>/<first two hex>/<hex>/data                 the bytes of every blob, manifests too
+//!   repositories/<name>/
+//!     _layers/<alg>/<hex>/link                             this repository has the blob
+//!     _manifests/revisions/<alg>/<hex>/link                this repository has the manifest
+//!     _manifests/tags/<tag>/current/link                   the digest the tag points at
+//!     _manifests/tags/<tag>/index/<alg>/<hex>/link         every digest it ever pointed at
+//!     _uploads/<uuid>/data                                 the bytes of an upload session so far
+//!     _uploads/<uuid>/startedat                            when it began; the session exists as long as this
+//!     _uploads/<uuid>/hashstates/<alg>/<offset>            the state of the hash after so many bytes
+//! ```
+//!
+//! Ours beyond it, each derivable and disposable, under names that Distribution's walkers pass over:
+//!
+//! ```text
+//! docker/registry/v2/repositories/<name>/
+//!   _referrers/<alg>/<subject hex>/<alg>/<hex>/link        a manifest that has the subject
+//!   _uploads/<uuid>/_record                                which bytes of the session can be trusted
+//! _rs/                                                     a backend's own: locks, temporary files, quarantine
+//! ```
+//!
+//! A link holds the digest it stands for as text, without a newline.
+
+use crate::backend::{Key, SessionKeys};
+use crate::digest::{Algorithm, Digest};
+use crate::name::RepositoryName;
+use crate::reference::Tag;
+use crate::upload_id::UploadId;
+
+const BLOBS: &str = "docker/registry/v2/blobs";
+const REPOSITORIES: &str = "docker/registry/v2/repositories";
+/// The name of the file that holds a digest.
+const LINK: &str = "link";
+
+/// The directories directly below a repository that are not repositories nested in it.
+pub mod reserved {
+    /// Blobs the repository has.
+    pub const LAYERS: &str = "_layers";
+    /// Manifests and tags the repository has.
+    pub const MANIFESTS: &str = "_manifests";
+    /// Upload sessions.
+    pub const UPLOADS: &str = "_uploads";
+}
+
+/// A key of parts that each are of a key's grammar and together of its length.
+///
+/// The longest: `repositories/` and 255 bytes of name, 128 of tag, and a sha512 digest stay below 700 bytes.
+fn key(text: &str) -> Key {
+    text.parse()
+        .expect("digests, names, tags and upload ids consist of a key's characters")
+}
+
+/// `sha256/<hex>`
+fn digest_path(digest: &Digest) -> String {
+    format!("{}/{}", digest.algorithm(), digest.hex())
+}
+
+/// Where the bytes of a blob are.
+pub fn blob(digest: &Digest) -> Key {
+    let hex = digest.hex();
+    key(&format!(
+        "{BLOBS}/{}/{}/{hex}/data",
+        digest.algorithm(),
+        &hex[..2]
+    ))
+}
+
+/// What a backend may keep for itself.
+pub fn private() -> Key {
+    key("_rs")
+}
+
+/// The place above every repository.
+pub fn repositories() -> Key {
+    key(REPOSITORIES)
+}
+
+/// The keys of one repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepositoryLayout {
+    root: Key,
+}
+
+impl RepositoryLayout {
+    /// The keys of `name`.
+    pub fn new(name: &RepositoryName) -> Self {
+        Self {
+            root: key(&format!("{REPOSITORIES}/{name}")),
+        }
+    }
+
+    /// Everything of the repository, and of those nested in it, lies below this.
+    pub const fn root(&self) -> &Key {
+        &self.root
+    }
+
+    /// The links to the blobs it has.
+    pub fn layers(&self) -> Key {
+        self.below(reserved::LAYERS)
+    }
+
+    /// The link to a blob it has.
+    pub fn layer_link(&self, digest: &Digest) -> Key {
+        self.below(&format!(
+            "{}/{}/{LINK}",
+            reserved::LAYERS,
+            digest_path(digest)
+        ))
+    }
+
+    /// Manifests and tags.
+    pub fn manifests(&self) -> Key {
+        self.below(reserved::MANIFESTS)
+    }
+
+    /// The links to its manifests of an algorithm.
+    pub fn revisions(&self, algorithm: Algorithm) -> Key {
+        self.below(&format!("_manifests/revisions/{algorithm}"))
+    }
+
+    /// The link to a manifest it has.
+    pub fn revision_link(&self, digest: &Digest) -> Key {
+        self.below(&format!(
+            "_manifests/revisions/{}/{LINK}",
+            digest_path(digest)
+        ))
+    }
+
+    /// The place above every tag.
+    pub fn tags(&self) -> Key {
+        self.below("_manifests/tags")
+    }
+
+    /// Everything of a tag lies below this.
+    pub fn tag(&self, tag: &Tag) -> Key {
+        self.below(&format!("_manifests/tags/{tag}"))
+    }
+
+    /// The link to the manifest a tag points at.
+    pub fn tag_current_link(&self, tag: &Tag) -> Key {
+        self.below(&format!("_manifests/tags/{tag}/current/{LINK}"))
+    }
+
+    /// The links to the manifests of an algorithm that a tag ever pointed at.
+    pub fn tag_index(&self, tag: &Tag, algorithm: Algorithm) -> Key {
+        self.below(&format!("_manifests/tags/{tag}/index/{algorithm}"))
+    }
+
+    /// The link to a manifest that a tag once pointed at, or does now.
+    pub fn tag_index_link(&self, tag: &Tag, digest: &Digest) -> Key {
+        self.below(&format!(
+            "_manifests/tags/{tag}/index/{}/{LINK}",
+            digest_path(digest)
+        ))
+    }
+
+    /// The records of the manifests of an algorithm that have a subject.
+    pub fn referrers(&self, subject: &Digest, algorithm: Algorithm) -> Key {
+        self.below(&format!("_referrers/{}/{algorithm}", digest_path(subject)))
+    }
+
+    /// The record that a manifest has a subject.
+    pub fn referrer_link(&self, subject: &Digest, referrer: &Digest) -> Key {
+        let (subject, referrer) = (digest_path(subject), digest_path(referrer));
+        self.below(&format!("_referrers/{subject}/{referrer}/{LINK}"))
+    }
+
+    /// The place above every upload session.
+    pub fn uploads(&self) -> Key {
+        self.below(reserved::UPLOADS)
+    }
+
+    /// When an upload session began. The session exists as long as this does.
+    pub fn upload_started_at(&self, id: UploadId) -> Key {
+        self.below(&format!("_uploads/{id}/startedat"))
+    }
+
+    /// Where an upload session is kept.
+    pub fn session(&self, id: UploadId) -> SessionKeys {
+        SessionKeys {
+            root: self.below(&format!("_uploads/{id}")),
+            data: self.below(&format!("_uploads/{id}/data")),
+            record: self.below(&format!("_uploads/{id}/_record")),
+        }
+    }
+
+    /// The state of an upload session's hash after `offset` bytes.
+    pub fn hash_state(&self, id: UploadId, algorithm: Algorithm, offset: u64) -> Key {
+        self.below(&format!("_uploads/{id}/hashstates/{algorithm}/{offset}"))
+    }
+
+    fn below(&self, path: &str) -> Key {
+        key(&format!("{}/{path}", self.root))
+    }
+}

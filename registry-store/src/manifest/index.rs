@@ -1,0 +1,10 @@
+//! [`ImageIndex`]: a list of manifests (OCI image-spec, `image-index.md`; Docker's list has this shape).
+
+use crate::descriptor::Descriptor;
+
+/// Manifests under one name, commonly one for each platform.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageIndex {
+    /// The manifests; there may be none, and they may be indexes themselves.
+    pub manifests: Vec<Descriptor>,
+}

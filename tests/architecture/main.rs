@@ -1,0 +1,1 @@
+//! What the source may import and call.

@@ -1,0 +1,1 @@
+//! The contract of Backend, every clause on every backend.

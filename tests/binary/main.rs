@@ -1,0 +1,1 @@
+//! The program `registry`, as a user starts it.

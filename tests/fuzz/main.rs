@@ -1,0 +1,1 @@
+//! The fuzz targets over their corpus and seeded inputs.

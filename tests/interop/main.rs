@@ -1,0 +1,1 @@
+//! Programs no one here wrote.

@@ -1,0 +1,1 @@
+//! The engine, each test on every backend.
