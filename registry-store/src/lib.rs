@@ -6,7 +6,7 @@ pub mod blobs;
 pub mod descriptor;
 pub mod digest;
 pub mod error;
-mod layout;
+pub mod layout;
 pub mod manifest;
 pub mod manifests;
 pub mod media_type;
