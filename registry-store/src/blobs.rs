@@ -1,54 +1,231 @@
 //! [`Blobs`]: the blobs of a repository.
 
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures::Stream;
 use futures::stream::BoxStream;
-use std::ops::Range;
 
-use crate::backend::{self, ReadRange};
-use crate::digest::Digest;
-use crate::error::{BodyError, Result};
+use crate::backend::{
+    self, BackendExt as _, ErrorKind, Object, Promotion, Put, PutMode, ReadRange, Stage, Staged,
+};
+use crate::detach::to_the_end;
+use crate::digest::{Digest, Hasher};
+use crate::error::{BodyError, Error, Result};
+use crate::ingest::ingest;
+use crate::layout::{self, RepositoryLayout};
+use crate::link;
+use crate::shared::Shared;
 
-/// The blobs of a repository.
+/// The blobs of a repository. Content that another repository has is not found here until it is mounted.
 #[derive(Clone, Debug)]
-pub struct Blobs {}
+pub struct Blobs {
+    shared: Arc<Shared>,
+    layout: RepositoryLayout,
+}
 
-/// A blob, or a part of it, open for reading.
-#[derive(Debug)]
+/// A blob, or a part of it, open for reading. It stays readable if it is deleted meanwhile.
 pub struct Blob {
-    /// The digest it was asked for by.
-    pub digest: Digest,
-    /// The length of the whole blob in bytes.
-    pub size: u64,
-    /// Which bytes are read.
-    pub range: Range<u64>,
+    digest: Digest,
+    object: Object,
 }
 
 impl Blob {
-    /// The bytes of `range`, in parts of at most 1 MiB.
+    /// The digest it was asked for by.
+    pub const fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// The length of the whole blob in bytes.
+    pub const fn size(&self) -> u64 {
+        self.object.size
+    }
+
+    /// Which bytes are read.
+    pub fn range(&self) -> Range<u64> {
+        self.object.range.clone()
+    }
+
+    /// The bytes of [`Blob::range`], in parts of at most 1 MiB.
     pub fn into_stream(self) -> BoxStream<'static, backend::Result<Bytes>> {
-        todo!()
+        self.object.into_stream()
+    }
+}
+
+impl fmt::Debug for Blob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Blob({}, {:?} of {} bytes)", self.digest, self.object.range, self.object.size)
     }
 }
 
 impl Blobs {
-    /// The size of a blob in bytes. Errors: `BlobUnknown`.
-    pub async fn size(&self, _digest: &Digest) -> Result<u64> {
-        todo!()
+    pub(crate) const fn new(shared: Arc<Shared>, layout: RepositoryLayout) -> Self {
+        Self { shared, layout }
     }
-    /// Opens a blob. Errors: `BlobUnknown`, `RangeNotSatisfiable`.
-    pub async fn get(&self, _digest: &Digest, _range: ReadRange) -> Result<Blob> {
-        todo!()
+
+    /// The size of a blob in bytes.
+    ///
+    /// A client that learns from this that a blob is there skips its upload, so asking protects the blob from
+    /// collection as far as a push needs.
+    ///
+    /// Errors: `BlobUnknown`.
+    pub async fn size(&self, digest: &Digest) -> Result<u64> {
+        let stored = self.linked(digest).await?;
+        size(&self.shared, &stored).await?.ok_or_else(|| self.unknown(digest))
     }
-    /// Stores a blob whose digest is known before its bytes. Returns its size. Errors: `DigestMismatch`, `Body`.
-    pub async fn put<S>(&self, _digest: &Digest, _body: S) -> Result<u64>
+
+    /// Opens a blob.
+    ///
+    /// Errors: `BlobUnknown`, `RangeNotSatisfiable`.
+    pub async fn get(&self, digest: &Digest, range: ReadRange) -> Result<Blob> {
+        let stored = self.linked(digest).await?;
+        let key = layout::blob(&stored);
+        match self.shared.backend.read(&key, range).await {
+            Ok(object) if is_emptied(&stored, object.size) => {
+                self.shared.damage.blob(&key, object.size);
+                Err(self.unknown(digest))
+            }
+            Ok(object) => Ok(Blob { digest: *digest, object }),
+            Err(error) => match error.kind() {
+                ErrorKind::NotFound => Err(self.unknown(digest)),
+                ErrorKind::RangeNotSatisfiable => Err(Error::RangeNotSatisfiable {
+                    digest: *digest,
+                    size: self.size(digest).await?,
+                }),
+                _ => Err(error.into()),
+            },
+        }
+    }
+
+    /// Stores a blob whose digest is known before its first byte, and returns its size in bytes.
+    ///
+    /// Nothing is visible before all of it has arrived and matches the digest.
+    ///
+    /// Errors: `DigestMismatch`, `Body`.
+    pub async fn put<S>(&self, digest: &Digest, body: S) -> Result<u64>
     where
         S: Stream<Item = Result<Bytes, BodyError>> + Send,
     {
-        todo!()
+        let key = layout::blob(digest);
+        let mut staged = self.shared.backend.stage(Stage::Final { key: &key }).await?;
+        let mut hasher = Hasher::new(digest.algorithm());
+        let never = std::future::pending();
+        ingest(staged.as_mut(), &mut hasher, &self.shared.buffers, body, never).await?;
+
+        let size = hasher.hashed();
+        let found = hasher.finish();
+        if found != *digest {
+            return Err(Error::DigestMismatch { expected: *digest, found });
+        }
+        let (shared, layout) = (self.shared.clone(), self.layout.clone());
+        to_the_end(async move {
+            commit(&shared, &layout, staged.as_mut(), &found, size).await?;
+            // Dropping it instead would do; what is left would be litter.
+            staged.discard().await?;
+            Ok(size)
+        })
+        .await
     }
-    /// Takes a blob from the repository. Errors: `BlobUnknown`.
-    pub async fn delete(&self, _digest: &Digest) -> Result<()> {
-        todo!()
+
+    /// Takes a blob from the repository. Other repositories keep it, and its bytes stay until collected.
+    ///
+    /// One effect: the link goes.
+    ///
+    /// Errors: `BlobUnknown`.
+    pub async fn delete(&self, digest: &Digest) -> Result<()> {
+        let link = self.layout.layer_link(digest);
+        self.linked(digest).await?;
+        let shared = self.shared.clone();
+        to_the_end(async move { Ok(shared.backend.delete(&[link]).await?) }).await
     }
+
+    /// The digest the bytes of a blob of this repository are kept under.
+    async fn linked(&self, digest: &Digest) -> Result<Digest> {
+        let link = link::read(&self.shared, &self.layout.layer_link(digest)).await?;
+        link.ok_or_else(|| self.unknown(digest))
+    }
+
+    fn unknown(&self, digest: &Digest) -> Error {
+        Error::BlobUnknown { name: self.layout.name().clone(), digest: *digest }
+    }
+}
+
+/// The size of a blob in any repository; `None` if it is not there, or emptied. Protects it.
+pub(crate) async fn size(shared: &Shared, digest: &Digest) -> Result<Option<u64>> {
+    let key = layout::blob(digest);
+    let found = shared.guard.protect(std::slice::from_ref(&key)).await?;
+    match found.first().copied().flatten() {
+        Some(meta) if is_emptied(digest, meta.size) => {
+            shared.damage.blob(&key, meta.size);
+            Ok(None)
+        }
+        found => Ok(found.map(|meta| meta.size)),
+    }
+}
+
+/// Is an object of this size what a crash or a full disk left of the blob? Such a one is as good as not there,
+/// so that clients push it again.
+pub(crate) fn is_emptied(digest: &Digest, size: u64) -> bool {
+    size == 0 && !digest.is_of_nothing()
+}
+
+/// Makes staged bytes a blob of a repository; the caller has compared them with the digest.
+///
+/// Order: name the blob without overwriting, durable with every new directory above it → say that we rely on
+/// it → the repository's link, durable. The staging is left as it is, for its owner to remove.
+///
+/// A crash leaves nothing, or a blob without a link (garbage until the next push finds it there), or all.
+pub(crate) async fn commit(
+    shared: &Shared,
+    layout: &RepositoryLayout,
+    staged: &mut dyn Staged,
+    digest: &Digest,
+    size: u64,
+) -> Result<()> {
+    let key = layout::blob(digest);
+    if let Promotion::Replaced { found } = staged.promote(&key, size).await? {
+        shared.damage.blob(&key, found);
+        shared.damage.healed(&key);
+    }
+    shared.guard.protect(std::slice::from_ref(&key)).await?;
+    link::write(shared, &layout.layer_link(digest), digest).await
+}
+
+/// The bytes of a small blob in any repository; `None` if it is not there, emptied, or longer than `limit`.
+pub(crate) async fn read_small(
+    shared: &Shared,
+    digest: &Digest,
+    limit: u64,
+) -> Result<Option<Bytes>> {
+    let key = layout::blob(digest);
+    let found = shared.backend.read_small(&key, limit).await?;
+    let sound = |bytes: &Bytes| {
+        let size = bytes.len() as u64;
+        size <= limit && !is_emptied(digest, size)
+    };
+    if let Some(damaged) = found.as_ref().filter(|bytes| !sound(bytes)) {
+        shared.damage.blob(&key, damaged.len() as u64);
+    }
+    Ok(found.filter(sound))
+}
+
+/// Makes bytes that match the digest a blob that is durable on return.
+///
+/// Order: create without overwriting; where something was there, compare it; if it was other bytes, it was
+/// damaged, and is replaced. A crash leaves the old bytes or the new ones.
+pub(crate) async fn write_small(shared: &Shared, digest: &Digest, bytes: &Bytes) -> Result<()> {
+    let key = layout::blob(digest);
+    if shared.backend.put(&key, bytes.clone(), PutMode::Create).await? == Put::Written {
+        return Ok(());
+    }
+    let found = shared.backend.read_small(&key, bytes.len() as u64).await?;
+    if found.as_ref() == Some(bytes) {
+        return Ok(());
+    }
+    shared.damage.blob(&key, found.map_or(0, |found| found.len() as u64));
+    shared.backend.put(&key, bytes.clone(), PutMode::Overwrite).await?;
+    shared.damage.healed(&key);
+    Ok(())
 }

@@ -23,11 +23,7 @@ pub struct Descriptor {
     /// The content's length in bytes.
     pub size: u64,
     /// Where else the content may be fetched from.
-    #[serde(
-        default,
-        skip_serializing_if = "Vec::is_empty",
-        deserialize_with = "null_as_default"
-    )]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
     pub urls: Vec<String>,
     /// The type of an artifact, where the content is a manifest.
     #[serde(

@@ -103,9 +103,5 @@ pub enum Error {
 }
 
 fn list(digests: &[Digest]) -> String {
-    digests
-        .iter()
-        .map(Digest::to_string)
-        .collect::<Vec<_>>()
-        .join(", ")
+    digests.iter().map(Digest::to_string).collect::<Vec<_>>().join(", ")
 }

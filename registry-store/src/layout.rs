@@ -51,8 +51,7 @@ pub mod reserved {
 ///
 /// The longest: `repositories/` and 255 bytes of name, 128 of tag, and a sha512 digest stay below 700 bytes.
 fn key(text: &str) -> Key {
-    text.parse()
-        .expect("digests, names, tags and upload ids consist of a key's characters")
+    text.parse().expect("digests, names, tags and upload ids consist of a key's characters")
 }
 
 /// `sha256/<hex>`
@@ -63,11 +62,7 @@ fn digest_path(digest: &Digest) -> String {
 /// Where the bytes of a blob are.
 pub fn blob(digest: &Digest) -> Key {
     let hex = digest.hex();
-    key(&format!(
-        "{BLOBS}/{}/{}/{hex}/data",
-        digest.algorithm(),
-        &hex[..2]
-    ))
+    key(&format!("{BLOBS}/{}/{}/{hex}/data", digest.algorithm(), &hex[..2]))
 }
 
 /// What a backend may keep for itself.
@@ -83,15 +78,19 @@ pub fn repositories() -> Key {
 /// The keys of one repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RepositoryLayout {
+    name: RepositoryName,
     root: Key,
 }
 
 impl RepositoryLayout {
     /// The keys of `name`.
     pub fn new(name: &RepositoryName) -> Self {
-        Self {
-            root: key(&format!("{REPOSITORIES}/{name}")),
-        }
+        Self { name: name.clone(), root: key(&format!("{REPOSITORIES}/{name}")) }
+    }
+
+    /// The repository.
+    pub const fn name(&self) -> &RepositoryName {
+        &self.name
     }
 
     /// Everything of the repository, and of those nested in it, lies below this.
@@ -106,11 +105,7 @@ impl RepositoryLayout {
 
     /// The link to a blob it has.
     pub fn layer_link(&self, digest: &Digest) -> Key {
-        self.below(&format!(
-            "{}/{}/{LINK}",
-            reserved::LAYERS,
-            digest_path(digest)
-        ))
+        self.below(&format!("{}/{}/{LINK}", reserved::LAYERS, digest_path(digest)))
     }
 
     /// Manifests and tags.
@@ -125,10 +120,7 @@ impl RepositoryLayout {
 
     /// The link to a manifest it has.
     pub fn revision_link(&self, digest: &Digest) -> Key {
-        self.below(&format!(
-            "_manifests/revisions/{}/{LINK}",
-            digest_path(digest)
-        ))
+        self.below(&format!("_manifests/revisions/{}/{LINK}", digest_path(digest)))
     }
 
     /// The place above every tag.
@@ -153,10 +145,7 @@ impl RepositoryLayout {
 
     /// The link to a manifest that a tag once pointed at, or does now.
     pub fn tag_index_link(&self, tag: &Tag, digest: &Digest) -> Key {
-        self.below(&format!(
-            "_manifests/tags/{tag}/index/{}/{LINK}",
-            digest_path(digest)
-        ))
+        self.below(&format!("_manifests/tags/{tag}/index/{}/{LINK}", digest_path(digest)))
     }
 
     /// The records of the manifests of an algorithm that have a subject.
@@ -184,6 +173,7 @@ impl RepositoryLayout {
     pub fn session(&self, id: UploadId) -> SessionKeys {
         SessionKeys {
             root: self.below(&format!("_uploads/{id}")),
+            mark: self.upload_started_at(id),
             data: self.below(&format!("_uploads/{id}/data")),
             record: self.below(&format!("_uploads/{id}/_record")),
         }

@@ -33,8 +33,7 @@ impl MediaType {
 
     /// A layer that is fetched from elsewhere and need not be pushed, if its descriptor has `urls`.
     pub fn is_nondistributable_layer(&self) -> bool {
-        self.0
-            .starts_with("application/vnd.oci.image.layer.nondistributable.")
+        self.0.starts_with("application/vnd.oci.image.layer.nondistributable.")
             || &*self.0 == "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
     }
 
@@ -53,9 +52,7 @@ impl FromStr for MediaType {
             Some((kind, subtype)) if is_restricted_name(kind) && is_restricted_name(subtype) => {
                 Ok(Self(essence.into()))
             }
-            _ => Err(MediaTypeError {
-                found: text.chars().take(300).collect(),
-            }),
+            _ => Err(MediaTypeError { found: text.chars().take(300).collect() }),
         }
     }
 }
@@ -89,16 +86,10 @@ pub struct MediaTypeError {
 fn is_restricted_name(text: &str) -> bool {
     let rest = |b: u8| {
         b.is_ascii_alphanumeric()
-            || matches!(
-                b,
-                b'!' | b'#' | b'$' | b'&' | b'-' | b'^' | b'_' | b'.' | b'+'
-            )
+            || matches!(b, b'!' | b'#' | b'$' | b'&' | b'-' | b'^' | b'_' | b'.' | b'+')
     };
     text.len() <= 127
-        && text
-            .bytes()
-            .next()
-            .is_some_and(|b| b.is_ascii_alphanumeric())
+        && text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
         && text.bytes().all(rest)
 }
 
@@ -119,10 +110,7 @@ mod tests {
     #[test]
     fn parameters_are_cut_off() {
         let text = "application/json; charset=utf-8";
-        assert_eq!(
-            text.parse::<MediaType>().unwrap().as_str(),
-            "application/json"
-        );
+        assert_eq!(text.parse::<MediaType>().unwrap().as_str(), "application/json");
     }
 
     #[test]

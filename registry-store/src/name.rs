@@ -43,9 +43,7 @@ impl FromStr for RepositoryName {
         if text.split('/').all(is_name_component) {
             Ok(Self(text.into()))
         } else {
-            Err(NameError::Grammar {
-                found: text.to_owned(),
-            })
+            Err(NameError::Grammar { found: text.to_owned() })
         }
     }
 }
@@ -177,10 +175,7 @@ mod tests {
             "a@b",
         ] {
             assert!(
-                matches!(
-                    text.parse::<RepositoryName>(),
-                    Err(NameError::Grammar { .. })
-                ),
+                matches!(text.parse::<RepositoryName>(), Err(NameError::Grammar { .. })),
                 "{text:?}"
             );
         }

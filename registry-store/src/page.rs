@@ -15,10 +15,7 @@ pub struct Page<T> {
 impl<T> Page<T> {
     /// A page of nothing, with nothing behind it.
     pub const fn empty() -> Self {
-        Self {
-            items: Vec::new(),
-            more: false,
-        }
+        Self { items: Vec::new(), more: false }
     }
 
     /// The first `limit` of `items`, which are ordered; `more` if any are left.

@@ -35,9 +35,7 @@ impl FromStr for Tag {
         if sound {
             Ok(Self(text.into()))
         } else {
-            Err(ReferenceError {
-                found: text.chars().take(MAX_TAG_LENGTH + 32).collect(),
-            })
+            Err(ReferenceError { found: text.chars().take(MAX_TAG_LENGTH + 32).collect() })
         }
     }
 }
@@ -133,18 +131,7 @@ mod tests {
     #[test]
     fn tags_outside_the_grammar_are_refused() {
         let long = "a".repeat(129);
-        for text in [
-            "",
-            ".a",
-            "-a",
-            "a/b",
-            "a b",
-            "a:b",
-            "a@b",
-            "é",
-            "a\n",
-            long.as_str(),
-        ] {
+        for text in ["", ".a", "-a", "a/b", "a b", "a:b", "a@b", "é", "a\n", long.as_str()] {
             assert!(text.parse::<Tag>().is_err(), "{text:?}");
         }
     }

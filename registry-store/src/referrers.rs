@@ -1,27 +1,104 @@
 //! [`Referrers`]: the manifests of a repository that have a subject.
+//!
+//! Each is recorded in an index of ours below the subject's digest, so that a list costs what it returns. The
+//! index is derivable from the manifests: an entry counts only if its manifest is still there, and says so.
 
+use std::sync::Arc;
+
+use crate::blobs;
 use crate::descriptor::Descriptor;
-use crate::digest::Digest;
+use crate::digest::{AnyDigest, Digest};
 use crate::error::Result;
+use crate::layout::RepositoryLayout;
+use crate::link;
+use crate::listing;
+use crate::manifest::{MAX_MANIFEST_SIZE, Manifest};
 use crate::media_type::MediaType;
 use crate::page::Page;
+use crate::shared::Shared;
 
 /// The manifests of a repository that have a subject.
 #[derive(Clone, Debug)]
-pub struct Referrers {}
+pub struct Referrers {
+    shared: Arc<Shared>,
+    layout: RepositoryLayout,
+}
 
 impl Referrers {
+    pub(crate) const fn new(shared: Arc<Shared>, layout: RepositoryLayout) -> Self {
+        Self { shared, layout }
+    }
+
     /// The manifests whose subject is `subject`, in the order of their digests: the first `limit` whose digest
     /// is greater than `after`, only those of `artifact_type` if one is given.
     ///
-    /// A subject nobody refers to, or that does not exist, has none; that is no error.
+    /// Each descriptor has the manifest's media type, digest, size, artifact type and annotations (OCI
+    /// distribution-spec, "Listing referrers"). A subject nobody refers to, or that does not exist, has none;
+    /// that is no error.
     pub async fn list(
         &self,
-        _subject: &Digest,
-        _artifact_type: Option<&MediaType>,
-        _after: Option<&Digest>,
-        _limit: usize,
+        subject: &Digest,
+        artifact_type: Option<&MediaType>,
+        after: Option<&Digest>,
+        limit: usize,
     ) -> Result<Page<Descriptor>> {
-        todo!()
+        let mut found = Vec::new();
+        let mut after = after.copied();
+        // One more than asked for tells whether there are more.
+        while found.len() <= limit {
+            let wanted = (limit - found.len()).saturating_add(1).min(listing::BATCH);
+            let place = |algorithm| self.layout.referrers(subject, algorithm);
+            let batch = listing::digests(&self.shared, place, after.as_ref(), wanted).await?;
+            for digest in &batch.items {
+                let described = self.describe(subject, digest).await?;
+                found.extend(described.filter(|described| {
+                    artifact_type.is_none() || described.artifact_type.as_ref() == artifact_type
+                }));
+            }
+            after = batch.next_after().copied();
+            if after.is_none() {
+                break;
+            }
+        }
+        Ok(Page::cut(found, limit))
+    }
+
+    /// Records that a manifest refers to a subject. The manifest is there already.
+    pub(crate) async fn record(&self, subject: &Digest, referrer: &Digest) -> Result<()> {
+        let record = self.layout.referrer_link(subject, referrer);
+        link::write(&self.shared, &record, referrer).await
+    }
+
+    /// Removes the record that a manifest refers to a subject.
+    pub(crate) async fn forget(&self, subject: &Digest, referrer: &Digest) -> Result<()> {
+        let record = self.layout.referrer_link(subject, referrer);
+        Ok(self.shared.backend.delete(&[record]).await?)
+    }
+
+    /// What a list says of a manifest; `None` if it is not in the repository, or has another subject.
+    async fn describe(&self, subject: &Digest, referrer: &Digest) -> Result<Option<Descriptor>> {
+        let link = self.layout.revision_link(referrer);
+        let Some(stored) = link::read(&self.shared, &link).await? else {
+            return Ok(None);
+        };
+        let limit = MAX_MANIFEST_SIZE as u64;
+        let found = blobs::read_small(&self.shared, &stored, limit).await?;
+        let Some(bytes) = found else { return Ok(None) };
+        let size = bytes.len() as u64;
+        let Ok(manifest) = Manifest::parse(None, bytes) else {
+            return Ok(None);
+        };
+        let own_subject = manifest.subject().and_then(|subject| subject.digest.known());
+        if own_subject != Some(subject) {
+            return Ok(None);
+        }
+        Ok(Some(Descriptor {
+            media_type: manifest.media_type().clone(),
+            digest: AnyDigest::Known(*referrer),
+            size,
+            urls: Vec::new(),
+            artifact_type: manifest.artifact_type().cloned(),
+            annotations: manifest.annotations().clone(),
+        }))
     }
 }

@@ -4,45 +4,72 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::Backend;
+use crate::catalog;
+use crate::damage::DamageReport;
 use crate::error::Result;
 use crate::name::RepositoryName;
 use crate::options::StoreOptions;
 use crate::page::Page;
-use crate::purge::PurgeReport;
+use crate::purge::{self, PurgeReport};
 use crate::repository::Repository;
+use crate::shared::Shared;
 
 /// Everything that is kept on one backend. Cheap to clone; clones share all state.
+///
+/// Opening a store writes nothing and starts nothing: background work is [`Store::maintenance`], for the
+/// embedder to run.
 #[derive(Clone, Debug)]
-pub struct Store {}
+pub struct Store {
+    shared: Arc<Shared>,
+}
 
 impl Store {
     /// A store on a backend.
-    pub fn new(_backend: Arc<dyn Backend>, _options: StoreOptions) -> Self {
-        todo!()
+    pub fn new(backend: Arc<dyn Backend>, options: StoreOptions) -> Self {
+        Self { shared: Arc::new(Shared::new(backend, options)) }
     }
 
     /// A handle to a repository, which need not exist. Costs nothing.
-    pub fn repository(&self, _name: &RepositoryName) -> Repository {
-        todo!()
+    pub fn repository(&self, name: &RepositoryName) -> Repository {
+        Repository::new(self.shared.clone(), name)
     }
 
     /// The catalog: the first `limit` repositories whose names are greater than `after`, in the order of
     /// [`RepositoryName`]. `after` need not be a repository's name.
     pub async fn repositories(
         &self,
-        _after: Option<&str>,
-        _limit: usize,
+        after: Option<&str>,
+        limit: usize,
     ) -> Result<Page<RepositoryName>> {
-        todo!()
+        catalog::page(&self.shared, after, limit).await
     }
 
-    /// Removes upload sessions that began longer ago than `older_than`, and litter of that age.
-    pub async fn purge_uploads(&self, _older_than: Duration) -> Result<PurgeReport> {
-        todo!()
+    /// What was found damaged since the store was opened.
+    pub fn damage(&self) -> DamageReport {
+        self.shared.damage.report()
     }
 
-    /// Background work, for ever: the embedder spawns it, or not.
+    /// Removes upload sessions that began longer ago than `older_than`, and what of that age was begun and
+    /// never finished.
+    pub async fn purge_uploads(&self, older_than: Duration) -> Result<PurgeReport> {
+        purge::purge(&self.shared, older_than).await
+    }
+
+    /// Background work, for ever: the embedder spawns it, or not. A failed round is logged, and followed by
+    /// the next.
+    ///
+    /// Expires upload sessions: see [`StoreOptions::upload_expiry`] and
+    /// [`StoreOptions::maintenance_interval`].
     pub async fn maintenance(&self) {
-        todo!()
+        loop {
+            match self.purge_uploads(self.shared.options.upload_expiry).await {
+                Ok(PurgeReport { uploads: 0, litter: 0 }) => {}
+                Ok(report) => {
+                    tracing::info!(report.uploads, report.litter, "expired uploads removed");
+                }
+                Err(error) => tracing::error!(%error, "expiry of uploads failed"),
+            }
+            tokio::time::sleep(self.shared.options.maintenance_interval).await;
+        }
     }
 }

@@ -25,11 +25,7 @@ impl FromStr for UploadId {
     fn from_str(text: &str) -> Result<Self, UploadIdError> {
         let id = text.parse::<Uuid>().map_err(|_| UploadIdError)?;
         // One text per id: other spellings would name other directories.
-        if id.hyphenated().to_string() == text {
-            Ok(Self(id))
-        } else {
-            Err(UploadIdError)
-        }
+        if id.hyphenated().to_string() == text { Ok(Self(id)) } else { Err(UploadIdError) }
     }
 }
 
@@ -79,10 +75,6 @@ mod tests {
 
     #[test]
     fn ids_of_version_7_parse_too() {
-        assert!(
-            "019244d0-7c4e-7e43-8b1e-2f3c0a1b2c3d"
-                .parse::<UploadId>()
-                .is_ok()
-        );
+        assert!("019244d0-7c4e-7e43-8b1e-2f3c0a1b2c3d".parse::<UploadId>().is_ok());
     }
 }

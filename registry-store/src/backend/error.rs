@@ -43,12 +43,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// `operation` is a verb of the backend, such as "read" or "sync".
     pub fn new(kind: ErrorKind, operation: &'static str) -> Self {
-        Self {
-            kind,
-            operation,
-            key: None,
-            source: None,
-        }
+        Self { kind, operation, key: None, source: None }
     }
 
     /// What it was done to.

@@ -32,20 +32,12 @@ pub trait BackendExt: Backend {
                 break;
             }
         }
-        Ok(Some(if whole.is_empty() {
-            first
-        } else {
-            whole.freeze()
-        }))
+        Ok(Some(if whole.is_empty() { first } else { whole.freeze() }))
     }
 
     /// Writes one small object. See [`Backend::put_all`].
     async fn put(&self, key: &Key, bytes: Bytes, mode: PutMode) -> Result<Put> {
-        let request = PutRequest {
-            key: key.clone(),
-            bytes,
-            mode,
-        };
+        let request = PutRequest { key: key.clone(), bytes, mode };
         let outcomes = self.put_all(vec![request]).await?;
         Ok(outcomes.first().copied().unwrap_or(Put::Written))
     }

@@ -122,8 +122,8 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
 /// Dropping it keeps a session (its bytes can be gone on with) and gives up anything else.
 #[async_trait]
 pub trait Staged: Send + fmt::Debug {
-    /// How many bytes are staged.
-    fn offset(&self) -> u64;
+    /// How far it has come.
+    fn tip(&self) -> Tip;
 
     /// The session was promoted: its bytes are an object now and can no longer be added to.
     ///
@@ -161,8 +161,16 @@ pub trait Staged: Send + fmt::Debug {
     /// * The staging stays as it was until [`Staged::discard`], so this can be repeated.
     async fn promote(&mut self, to: &Key, size: u64) -> Result<Promotion>;
 
-    /// Ends it: removes all that was staged, and nothing that was promoted.
+    /// Ends it: removes all that was staged, a session's [`SessionKeys::mark`] first, and nothing that was
+    /// promoted.
     async fn discard(self: Box<Self>) -> Result<()>;
+}
+
+impl dyn Staged {
+    /// How many bytes are staged.
+    pub fn offset(&self) -> u64 {
+        self.tip().offset
+    }
 }
 
 /// What is known of an object without reading it.
@@ -294,6 +302,9 @@ pub enum OpenSession {
 pub struct SessionKeys {
     /// Everything of the session lies below this.
     pub root: Key,
+    /// The session exists as long as an object of this name does; its owner writes it, and it is the first to
+    /// go.
+    pub mark: Key,
     /// The bytes so far, where a backend keeps them in one object.
     pub data: Key,
     /// For a backend's own record of the session.

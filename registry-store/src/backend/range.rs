@@ -33,11 +33,7 @@ impl ReadRange {
             Self::Bounded { start, end } => start..if end < size { end } else { size },
             Self::Suffix(length) => size.saturating_sub(length)..size,
         };
-        if range.start < range.end {
-            Some(range)
-        } else {
-            None
-        }
+        if range.start < range.end { Some(range) } else { None }
     }
 }
 
@@ -62,10 +58,7 @@ mod tests {
 
     #[test]
     fn ends_beyond_the_object_are_clipped_and_starts_beyond_it_are_not_satisfiable() {
-        assert_eq!(
-            ReadRange::Bounded { start: 2, end: 99 }.within(10),
-            Some(2..10)
-        );
+        assert_eq!(ReadRange::Bounded { start: 2, end: 99 }.within(10), Some(2..10));
         assert_eq!(ReadRange::From(10).within(10), None);
         assert_eq!(ReadRange::Suffix(99).within(10), Some(0..10));
         assert_eq!(ReadRange::Suffix(0).within(10), None);

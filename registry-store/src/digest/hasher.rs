@@ -41,18 +41,8 @@ struct Shape {
 impl Shape {
     const fn of(algorithm: Algorithm) -> Self {
         match algorithm {
-            Algorithm::Sha256 => Self {
-                magic: b"sha\x03",
-                word: 4,
-                block: 64,
-                counter: 8,
-            },
-            Algorithm::Sha512 => Self {
-                magic: b"sha\x07",
-                word: 8,
-                block: 128,
-                counter: 16,
-            },
+            Algorithm::Sha256 => Self { magic: b"sha\x03", word: 4, block: 64, counter: 8 },
+            Algorithm::Sha512 => Self { magic: b"sha\x07", word: 8, block: 128, counter: 16 },
         }
     }
 
@@ -135,20 +125,13 @@ impl Hasher {
     /// whether the chaining words are those of any particular content.
     pub fn restore(algorithm: Algorithm, saved: &[u8]) -> Result<Self, HasherStateError> {
         let shape = Shape::of(algorithm);
-        let error = || HasherStateError {
-            algorithm,
-            expected: shape.saved(),
-            found: saved.len(),
-        };
+        let error = || HasherStateError { algorithm, expected: shape.saved(), found: saved.len() };
         let (state, hashed) = from_go(&shape, saved).ok_or_else(error)?;
         let inner = match algorithm {
             Algorithm::Sha256 => deserialize(&state).map(Inner::Sha256),
             Algorithm::Sha512 => deserialize(&state).map(Inner::Sha512),
         };
-        Ok(Self {
-            inner: inner.ok_or_else(error)?,
-            hashed,
-        })
+        Ok(Self { inner: inner.ok_or_else(error)?, hashed })
     }
 
     fn to_go(&self, state: &[u8]) -> Vec<u8> {
@@ -169,12 +152,7 @@ impl Hasher {
 
 impl fmt::Debug for Hasher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Hasher({} after {} bytes)",
-            self.algorithm(),
-            self.hashed
-        )
+        write!(f, "Hasher({} after {} bytes)", self.algorithm(), self.hashed)
     }
 }
 

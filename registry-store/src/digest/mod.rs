@@ -56,9 +56,7 @@ impl FromStr for Algorithm {
         Self::ALL
             .into_iter()
             .find(|algorithm| algorithm.as_str() == text)
-            .ok_or_else(|| DigestError::UnsupportedAlgorithm {
-                algorithm: text.to_owned(),
-            })
+            .ok_or_else(|| DigestError::UnsupportedAlgorithm { algorithm: text.to_owned() })
     }
 }
 
@@ -90,9 +88,7 @@ impl Digest {
     /// The digest an algorithm and its hexadecimal form make.
     pub fn from_hex(algorithm: Algorithm, encoded: &str) -> Result<Self, DigestError> {
         let mut hash = [0; 64];
-        let lower = encoded
-            .bytes()
-            .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let lower = encoded.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         if !lower || hex::decode_to_slice(encoded, &mut hash[..algorithm.size()]).is_err() {
             return Err(DigestError::Encoded {
                 algorithm,
@@ -227,26 +223,15 @@ pub enum DigestError {
 ///
 /// algorithm = component *( [+._-] component ), component = 1*[a-z0-9]; encoded = 1*[a-zA-Z0-9=_-].
 fn split(text: &str) -> Result<(&str, &str), DigestError> {
-    let grammar = || DigestError::Grammar {
-        found: text.chars().take(160).collect(),
-    };
+    let grammar = || DigestError::Grammar { found: text.chars().take(160).collect() };
     let (algorithm, encoded) = text.split_once(':').ok_or_else(grammar)?;
     let component = |part: &str| {
-        !part.is_empty()
-            && part
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
     };
     let sound = algorithm.split(['+', '.', '_', '-']).all(component)
         && !encoded.is_empty()
-        && encoded
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'=' | b'_' | b'-'));
-    if sound {
-        Ok((algorithm, encoded))
-    } else {
-        Err(grammar())
-    }
+        && encoded.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'=' | b'_' | b'-'));
+    if sound { Ok((algorithm, encoded)) } else { Err(grammar()) }
 }
 
 #[cfg(test)]
@@ -290,18 +275,12 @@ mod tests {
     #[test]
     fn upper_case_hexadecimal_is_refused() {
         let text = OF_NOTHING.replace('e', "E");
-        assert!(matches!(
-            text.parse::<Digest>(),
-            Err(DigestError::Encoded { .. })
-        ));
+        assert!(matches!(text.parse::<Digest>(), Err(DigestError::Encoded { .. })));
     }
 
     #[test]
     fn a_digest_of_the_wrong_length_is_refused() {
-        assert!(matches!(
-            "sha256:abcd".parse::<Digest>(),
-            Err(DigestError::Encoded { .. })
-        ));
+        assert!(matches!("sha256:abcd".parse::<Digest>(), Err(DigestError::Encoded { .. })));
         assert!(matches!(
             OF_NOTHING.replace("sha256", "sha512").parse::<Digest>(),
             Err(DigestError::Encoded { .. })
@@ -332,9 +311,6 @@ mod tests {
     fn an_unknown_algorithm_is_kept_as_text_in_descriptors_only() {
         let text = "multihash+base58:QmRZxt2b1FVZPNqd8hsiykDL3TdBDeTSPX9Kv46HmX4Gx8";
         assert_eq!(text.parse(), Ok(AnyDigest::Foreign(text.to_owned())));
-        assert!(matches!(
-            text.parse::<Digest>(),
-            Err(DigestError::UnsupportedAlgorithm { .. })
-        ));
+        assert!(matches!(text.parse::<Digest>(), Err(DigestError::UnsupportedAlgorithm { .. })));
     }
 }

@@ -32,11 +32,7 @@ pub struct ContentMismatch {
 impl<S> VerifyingStream<S> {
     /// Checks `inner` against `expected`.
     pub fn new(expected: Digest, inner: S) -> Self {
-        Self {
-            inner,
-            expected,
-            hasher: Some(Hasher::new(expected.algorithm())),
-        }
+        Self { inner, expected, hasher: Some(Hasher::new(expected.algorithm())) }
     }
 }
 
@@ -80,10 +76,8 @@ mod tests {
     use futures::{StreamExt as _, stream};
 
     fn read(expected: Digest, parts: &[&'static str]) -> Vec<Result<Bytes, ContentMismatch>> {
-        let parts: Vec<_> = parts
-            .iter()
-            .map(|part| Ok(Bytes::from_static(part.as_bytes())))
-            .collect();
+        let parts: Vec<_> =
+            parts.iter().map(|part| Ok(Bytes::from_static(part.as_bytes()))).collect();
         futures::executor::block_on(VerifyingStream::new(expected, stream::iter(parts)).collect())
     }
 

@@ -15,18 +15,12 @@ pub struct ImageManifest {
 impl ImageManifest {
     pub(super) fn new(config: Descriptor, layers: Vec<Descriptor>) -> Result<Self, ManifestError> {
         let homeless = |layer: &&Descriptor| {
-            layer
-                .media_type
-                .as_str()
-                .starts_with("application/vnd.docker.image.rootfs.foreign.")
+            layer.media_type.as_str().starts_with("application/vnd.docker.image.rootfs.foreign.")
                 && layer.urls.is_empty()
         };
         match layers.iter().find(homeless) {
             Some(layer) => Err(ManifestError::Field {
-                message: format!(
-                    "the foreign layer {} has urls to fetch it from",
-                    layer.digest
-                ),
+                message: format!("the foreign layer {} has urls to fetch it from", layer.digest),
             }),
             None => Ok(Self { config, layers }),
         }

@@ -22,9 +22,7 @@ fn classify(error: &serde_json::Error) -> ManifestError {
     match message.strip_prefix(MARK) {
         Some(rest) => {
             let name = rest.rsplit_once(" at line ").map_or(rest, |(name, _)| name);
-            ManifestError::DuplicateName {
-                name: name.to_owned(),
-            }
+            ManifestError::DuplicateName { name: name.to_owned() }
         }
         None => ManifestError::Json { message },
     }

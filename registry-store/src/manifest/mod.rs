@@ -74,9 +74,7 @@ impl Manifest {
         json::reject_duplicate_names(&bytes)?;
         let document: Document = serde_json::from_slice(&bytes).map_err(ManifestError::json)?;
         if document.schema_version != 2 {
-            return Err(ManifestError::SchemaVersion {
-                found: document.schema_version,
-            });
+            return Err(ManifestError::SchemaVersion { found: document.schema_version });
         }
 
         let media_type = document.media_type(content_type)?;
@@ -145,14 +143,9 @@ impl Manifest {
             Content::Image(image) => (Some(image), None),
             Content::Index(index) => (None, Some(index)),
         };
-        let blobs = image
-            .into_iter()
-            .flat_map(ImageManifest::pushed_blobs)
-            .map(Dependency::Blob);
-        let manifests = index
-            .into_iter()
-            .flat_map(|index| &index.manifests)
-            .map(Dependency::Manifest);
+        let blobs = image.into_iter().flat_map(ImageManifest::pushed_blobs).map(Dependency::Blob);
+        let manifests =
+            index.into_iter().flat_map(|index| &index.manifests).map(Dependency::Manifest);
         blobs.chain(manifests)
     }
 }
@@ -227,27 +220,19 @@ impl Document {
 
     fn image(&self) -> Result<ImageManifest, ManifestError> {
         if self.manifests.is_some() {
-            return Err(ManifestError::field(
-                "an image manifest has no field manifests",
-            ));
+            return Err(ManifestError::field("an image manifest has no field manifests"));
         }
-        let config = self
-            .config
-            .clone()
-            .ok_or(ManifestError::field("an image manifest has a config"))?;
+        let config =
+            self.config.clone().ok_or(ManifestError::field("an image manifest has a config"))?;
         ImageManifest::new(config, self.layers.clone().unwrap_or_default())
     }
 
     fn index(&self) -> Result<ImageIndex, ManifestError> {
         if self.config.is_some() || self.layers.is_some() {
-            return Err(ManifestError::field(
-                "an index has neither config nor layers",
-            ));
+            return Err(ManifestError::field("an index has neither config nor layers"));
         }
-        let manifests = self
-            .manifests
-            .clone()
-            .ok_or(ManifestError::field("an index has a field manifests"))?;
+        let manifests =
+            self.manifests.clone().ok_or(ManifestError::field("an index has a field manifests"))?;
         Ok(ImageIndex { manifests })
     }
 }
@@ -319,15 +304,11 @@ pub enum ManifestError {
 
 impl ManifestError {
     fn json(error: serde_json::Error) -> Self {
-        Self::Json {
-            message: error.to_string(),
-        }
+        Self::Json { message: error.to_string() }
     }
 
     fn field(rule: &str) -> Self {
-        Self::Field {
-            message: rule.to_owned(),
-        }
+        Self::Field { message: rule.to_owned() }
     }
 }
 

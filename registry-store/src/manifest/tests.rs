@@ -26,10 +26,7 @@ fn image() -> Value {
 }
 
 fn refers_to(manifest: &Manifest) -> Vec<String> {
-    manifest
-        .dependencies()
-        .map(|dependency| dependency.descriptor().digest.to_string())
-        .collect()
+    manifest.dependencies().map(|dependency| dependency.descriptor().digest.to_string()).collect()
 }
 
 #[test]
@@ -37,40 +34,22 @@ fn an_image_needs_its_config_and_its_layers() {
     let manifest = parse(MediaType::OCI_MANIFEST, &image()).unwrap();
     let expected = [&b"config"[..], b"a", b"b"].map(|content| Digest::sha256(content).to_string());
     assert_eq!(refers_to(&manifest), expected);
-    assert!(
-        manifest
-            .dependencies()
-            .all(|d| matches!(d, Dependency::Blob(_)))
-    );
+    assert!(manifest.dependencies().all(|d| matches!(d, Dependency::Blob(_))));
 }
 
 #[test]
 fn an_index_needs_its_manifests() {
     let document = json!({"schemaVersion": 2, "manifests": [descriptor(b"m")]});
     let manifest = parse(MediaType::OCI_INDEX, &document).unwrap();
-    assert!(
-        manifest
-            .dependencies()
-            .all(|d| matches!(d, Dependency::Manifest(_)))
-    );
+    assert!(manifest.dependencies().all(|d| matches!(d, Dependency::Manifest(_))));
     assert_eq!(manifest.dependencies().count(), 1);
 }
 
 #[test]
 fn an_index_may_be_empty_and_an_image_may_have_no_layers() {
-    parse(
-        MediaType::OCI_INDEX,
-        &json!({"schemaVersion": 2, "manifests": []}),
-    )
-    .unwrap();
+    parse(MediaType::OCI_INDEX, &json!({"schemaVersion": 2, "manifests": []})).unwrap();
     let document = json!({"schemaVersion": 2, "config": descriptor(b"c"), "layers": []});
-    assert_eq!(
-        parse(MediaType::OCI_MANIFEST, &document)
-            .unwrap()
-            .dependencies()
-            .count(),
-        1
-    );
+    assert_eq!(parse(MediaType::OCI_MANIFEST, &document).unwrap().dependencies().count(), 1);
 }
 
 #[test]
@@ -78,21 +57,9 @@ fn layers_that_are_fetched_from_elsewhere_are_not_needed() {
     let mut document = image();
     document["layers"][0]["mediaType"] =
         "application/vnd.oci.image.layer.nondistributable.v1.tar".into();
-    assert_eq!(
-        parse(MediaType::OCI_MANIFEST, &document)
-            .unwrap()
-            .dependencies()
-            .count(),
-        3
-    );
+    assert_eq!(parse(MediaType::OCI_MANIFEST, &document).unwrap().dependencies().count(), 3);
     document["layers"][0]["urls"] = json!(["https://example.com/layer"]);
-    assert_eq!(
-        parse(MediaType::OCI_MANIFEST, &document)
-            .unwrap()
-            .dependencies()
-            .count(),
-        2
-    );
+    assert_eq!(parse(MediaType::OCI_MANIFEST, &document).unwrap().dependencies().count(), 2);
 }
 
 #[test]
@@ -100,10 +67,7 @@ fn the_bytes_are_kept_as_pushed() {
     let text = format!("  {}\n", image());
     let manifest = Manifest::parse(None, text.clone().into()).unwrap();
     assert_eq!(manifest.bytes(), text.as_bytes());
-    assert_eq!(
-        manifest.digest(Algorithm::Sha256),
-        Digest::sha256(text.as_bytes())
-    );
+    assert_eq!(manifest.digest(Algorithm::Sha256), Digest::sha256(text.as_bytes()));
 }
 
 #[test]
@@ -122,10 +86,7 @@ fn without_a_content_type_the_document_decides() {
             manifest.media_type().to_string()
         };
         assert_eq!(of(image()), MediaType::OCI_MANIFEST);
-        assert_eq!(
-            of(json!({"schemaVersion": 2, "manifests": []})),
-            MediaType::OCI_INDEX
-        );
+        assert_eq!(of(json!({"schemaVersion": 2, "manifests": []})), MediaType::OCI_INDEX);
         assert_eq!(
             of(json!({"schemaVersion": 2, "config": descriptor(b"c")})),
             MediaType::OCI_MANIFEST
@@ -146,15 +107,9 @@ fn a_docker_manifest_needs_its_media_type_field() {
 fn a_document_of_both_shapes_is_refused() {
     let mut document = image();
     document["manifests"] = json!([]);
-    assert!(matches!(
-        parse(MediaType::OCI_MANIFEST, &document),
-        Err(ManifestError::Field { .. })
-    ));
+    assert!(matches!(parse(MediaType::OCI_MANIFEST, &document), Err(ManifestError::Field { .. })));
     document["mediaType"] = MediaType::OCI_INDEX.into();
-    assert!(matches!(
-        parse(MediaType::OCI_INDEX, &document),
-        Err(ManifestError::Field { .. })
-    ));
+    assert!(matches!(parse(MediaType::OCI_INDEX, &document), Err(ManifestError::Field { .. })));
 }
 
 #[test]
@@ -174,10 +129,7 @@ fn other_types_and_versions_are_refused() {
 #[test]
 fn bad_json_and_bad_descriptors_are_refused() {
     for text in ["", "{", "[]", "null", "{\"schemaVersion\":2}{}", "\u{0}"] {
-        assert!(
-            Manifest::parse(None, text.to_owned().into()).is_err(),
-            "{text:?}"
-        );
+        assert!(Manifest::parse(None, text.to_owned().into()).is_err(), "{text:?}");
     }
     for (field, value) in [
         ("size", json!(-1)),
@@ -191,24 +143,16 @@ fn bad_json_and_bad_descriptors_are_refused() {
         let mut document = image();
         document["layers"][0][field] = value.clone();
         let error = parse(MediaType::OCI_MANIFEST, &document).unwrap_err();
-        assert!(
-            matches!(error, ManifestError::Json { .. }),
-            "{field} {value}: {error}"
-        );
+        assert!(matches!(error, ManifestError::Json { .. }), "{field} {value}: {error}");
     }
 }
 
 #[test]
 fn names_must_be_unique_at_every_depth() {
-    for text in [
-        r#"{"a":1,"a":1}"#,
-        r#"{"schemaVersion":2,"x":[{"a":{"a":1,"b":2,"a":3}}]}"#,
-    ] {
+    for text in [r#"{"a":1,"a":1}"#, r#"{"schemaVersion":2,"x":[{"a":{"a":1,"b":2,"a":3}}]}"#] {
         assert_eq!(
             Manifest::parse(None, text.to_owned().into()).unwrap_err(),
-            ManifestError::DuplicateName {
-                name: "a".to_owned()
-            }
+            ManifestError::DuplicateName { name: "a".to_owned() }
         );
     }
 }
@@ -216,19 +160,13 @@ fn names_must_be_unique_at_every_depth() {
 #[test]
 fn nesting_is_bounded() {
     let text = "[".repeat(100_000);
-    assert!(matches!(
-        Manifest::parse(None, text.into()),
-        Err(ManifestError::Json { .. })
-    ));
+    assert!(matches!(Manifest::parse(None, text.into()), Err(ManifestError::Json { .. })));
 }
 
 #[test]
 fn a_manifest_is_at_most_4_mib() {
     let text = format!("{}{}", image(), " ".repeat(MAX_MANIFEST_SIZE));
-    assert!(matches!(
-        Manifest::parse(None, text.into()),
-        Err(ManifestError::TooLarge { .. })
-    ));
+    assert!(matches!(Manifest::parse(None, text.into()), Err(ManifestError::TooLarge { .. })));
 }
 
 #[test]
@@ -236,15 +174,9 @@ fn the_artifact_type_is_the_configs_where_there_is_none() {
     let mut document = image();
     document["config"]["mediaType"] = "application/vnd.example.config".into();
     let of = |document: &Value| {
-        parse(MediaType::OCI_MANIFEST, document)
-            .unwrap()
-            .artifact_type()
-            .map(ToString::to_string)
+        parse(MediaType::OCI_MANIFEST, document).unwrap().artifact_type().map(ToString::to_string)
     };
-    assert_eq!(
-        of(&document).as_deref(),
-        Some("application/vnd.example.config")
-    );
+    assert_eq!(of(&document).as_deref(), Some("application/vnd.example.config"));
     document["artifactType"] = "application/vnd.example".into();
     assert_eq!(of(&document).as_deref(), Some("application/vnd.example"));
 }
@@ -254,32 +186,16 @@ fn a_digest_of_an_unknown_algorithm_is_accepted_in_a_descriptor() {
     let mut document = image();
     document["layers"][0]["digest"] = "blake3:0000".into();
     let manifest = parse(MediaType::OCI_MANIFEST, &document).unwrap();
-    assert!(
-        manifest
-            .dependencies()
-            .any(|d| d.descriptor().digest.known().is_none())
-    );
+    assert!(manifest.dependencies().any(|d| d.descriptor().digest.known().is_none()));
 }
 
 #[test]
 fn stored_types_include_those_no_longer_accepted() {
-    let of = |document: Value| {
-        stored_media_type(document.to_string().as_bytes())
-            .unwrap()
-            .to_string()
-    };
-    assert_eq!(
-        of(json!({"schemaVersion": 1, "fsLayers": []})),
-        MediaType::DOCKER_SCHEMA1
-    );
-    assert_eq!(
-        of(json!({"schemaVersion": 2, "manifests": []})),
-        MediaType::OCI_INDEX
-    );
-    assert_eq!(
-        of(json!({"schemaVersion": 2, "layers": []})),
-        MediaType::OCI_MANIFEST
-    );
+    let of =
+        |document: Value| stored_media_type(document.to_string().as_bytes()).unwrap().to_string();
+    assert_eq!(of(json!({"schemaVersion": 1, "fsLayers": []})), MediaType::DOCKER_SCHEMA1);
+    assert_eq!(of(json!({"schemaVersion": 2, "manifests": []})), MediaType::OCI_INDEX);
+    assert_eq!(of(json!({"schemaVersion": 2, "layers": []})), MediaType::OCI_MANIFEST);
     assert_eq!(
         of(json!({"mediaType": "application/vnd.example+json"})),
         "application/vnd.example+json"

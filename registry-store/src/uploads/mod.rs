@@ -1,23 +1,40 @@
 //! [`Uploads`]: the upload sessions of a repository.
+//!
+//! A session lives in storage alone: any process that sees the same storage goes on with it. Its bytes arrive
+//! in order; each request says at which offset it begins, so that one sent twice is not appended twice.
+
+mod session;
+mod started_at;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::Stream;
 
-use crate::backend::Tip;
-use crate::digest::{Algorithm, Digest};
-use crate::error::{BodyError, Result};
+use crate::backend::{BackendExt as _, OpenSession, PutMode, Stage, Tip};
+use crate::detach::to_the_end;
+use crate::digest::{Algorithm, Digest, Hasher};
+use crate::error::{BodyError, Error, Result};
+use crate::layout::RepositoryLayout;
+use crate::shared::Shared;
 use crate::upload_id::UploadId;
+
+pub(crate) use session::Session;
+pub(crate) use started_at::parse as parse_started_at;
 
 /// The upload sessions of a repository.
 #[derive(Clone, Debug)]
-pub struct Uploads {}
+pub struct Uploads {
+    shared: Arc<Shared>,
+    layout: RepositoryLayout,
+}
 
 /// How far an upload session has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UploadStatus {
     /// The session.
     pub id: UploadId,
-    /// Where it has come to; give it back with the next request.
+    /// Where it has come to; to be given back with the next request.
     pub tip: Tip,
 }
 
@@ -31,37 +48,110 @@ pub struct ResumeAt {
 }
 
 impl Uploads {
+    pub(crate) const fn new(shared: Arc<Shared>, layout: RepositoryLayout) -> Self {
+        Self { shared, layout }
+    }
+
     /// Begins a session whose bytes are hashed with `algorithm` as they arrive.
-    pub async fn start(&self, _algorithm: Algorithm) -> Result<UploadStatus> {
-        todo!()
+    ///
+    /// A session can be committed under a digest of another algorithm; then its bytes are read once more.
+    ///
+    /// Order: the staging, with its record durable → the mark `startedat`, durable. A session exists from the
+    /// mark on; a crash before it leaves litter that expires.
+    pub async fn start(&self, algorithm: Algorithm) -> Result<UploadStatus> {
+        let id = UploadId::from_random(self.shared.options.random.bytes());
+        let keys = self.layout.session(id);
+        let stage = Stage::Session { keys: &keys, open: OpenSession::New };
+        let mut staged = self.shared.backend.stage(stage).await?;
+        let state = Hasher::new(algorithm).save();
+        let copy = self.layout.hash_state(id, algorithm, 0);
+        let tip = staged.persist(state.into(), &copy).await?;
+        let now = started_at::format(self.shared.options.clock.now());
+        self.shared.backend.put(&keys.mark, now.into(), PutMode::Create).await?;
+        Ok(UploadStatus { id, tip })
     }
-    /// How far a session has come. Errors: `UploadUnknown`.
-    pub async fn status(&self, _id: UploadId, _tip: Option<Tip>) -> Result<UploadStatus> {
-        todo!()
+
+    /// How far a session has come, seen from `tip` if the client still has one.
+    ///
+    /// A request that still works on the session is stopped: who asks has given up on it.
+    ///
+    /// Errors: `UploadUnknown`.
+    pub async fn status(&self, id: UploadId, tip: Option<Tip>) -> Result<UploadStatus> {
+        let session = self.open(id, tip).await?;
+        Ok(UploadStatus { id, tip: session.tip() })
     }
-    /// Adds a body at the end of a session. Errors: `UploadUnknown`, `UploadOffset`, `UploadSuperseded`, `Body`.
-    pub async fn append<S>(&self, _id: UploadId, _at: ResumeAt, _body: S) -> Result<UploadStatus>
+
+    /// Adds a body at the end of a session.
+    ///
+    /// A body that breaks off, or is stopped by a newer request, leaves what has arrived of it; one that begins
+    /// elsewhere leaves the session as it was.
+    ///
+    /// Errors: `UploadUnknown`, `UploadOffset`, `UploadSuperseded`, `Body`.
+    pub async fn append<S>(&self, id: UploadId, at: ResumeAt, body: S) -> Result<UploadStatus>
     where
         S: Stream<Item = Result<Bytes, BodyError>> + Send,
     {
-        todo!()
+        let mut session = self.open(id, at.tip.clone()).await?;
+        session.expect_at(&at)?;
+        session.restore_hash().await?;
+        let taken = session.take_in(body).await;
+        if let Err(Error::Storage(_)) = taken {
+            return Err(taken.err().unwrap_or_else(|| self.unknown(id)));
+        }
+        let tip = session.persist().await?;
+        taken.map(|()| UploadStatus { id, tip })
     }
-    /// Adds a last body (which may be empty) and makes the whole a blob. Returns its size. Errors: those of
-    /// `append`, `DigestMismatch`.
+
+    /// Adds a last body, which may be empty, makes the whole a blob of the repository, and ends the session.
+    /// Returns the blob's size in bytes.
+    ///
+    /// Order: the body → the digest compared → [the blob, then its link](crate::blobs) → the session removed,
+    /// its mark first. From the blob on it runs to its end even if the caller leaves. A crash leaves the session
+    /// as it was, or longer; or the blob and a session that only a PUT of the same digest can finish.
+    ///
+    /// After `DigestMismatch` the session is as long as before; after `Body` as long as what has arrived.
+    ///
+    /// Errors: `UploadUnknown`, `UploadOffset`, `UploadSuperseded`, `Body`, `DigestMismatch`.
     pub async fn commit<S>(
         &self,
-        _id: UploadId,
-        _at: ResumeAt,
-        _digest: &Digest,
-        _body: S,
+        id: UploadId,
+        at: ResumeAt,
+        digest: &Digest,
+        body: S,
     ) -> Result<u64>
     where
         S: Stream<Item = Result<Bytes, BodyError>> + Send,
     {
-        todo!()
+        let mut session = self.open_any(id, at.tip.clone()).await?;
+        if !session.is_promoted() {
+            session.expect_at(&at)?;
+            session.restore_hash().await?;
+            session.take_in_and_verify(body, digest).await?;
+        }
+        let digest = *digest;
+        to_the_end(async move { session.finish(&digest).await }).await
     }
-    /// Ends a session and removes what it holds. Errors: `UploadUnknown`.
-    pub async fn cancel(&self, _id: UploadId) -> Result<()> {
-        todo!()
+
+    /// Ends a session and removes what it holds.
+    ///
+    /// Errors: `UploadUnknown`.
+    pub async fn cancel(&self, id: UploadId) -> Result<()> {
+        let session = self.open(id, None).await?;
+        to_the_end(session.discard()).await
+    }
+
+    /// Opens a session that can still be added to.
+    async fn open(&self, id: UploadId, tip: Option<Tip>) -> Result<Session> {
+        let session = self.open_any(id, tip).await?;
+        if session.is_promoted() { Err(self.unknown(id)) } else { Ok(session) }
+    }
+
+    async fn open_any(&self, id: UploadId, tip: Option<Tip>) -> Result<Session> {
+        let session = Session::open(&self.shared, &self.layout, id, tip).await?;
+        session.ok_or_else(|| self.unknown(id))
+    }
+
+    fn unknown(&self, id: UploadId) -> Error {
+        Error::UploadUnknown { name: self.layout.name().clone(), id }
     }
 }

@@ -1,0 +1,53 @@
+//! [`Damage`]: counts of what was found damaged.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::backend::Key;
+
+/// Counts what was found damaged since the store was opened; each is also logged.
+#[derive(Debug, Default)]
+pub(crate) struct Damage {
+    links: AtomicU64,
+    blobs: AtomicU64,
+    healed: AtomicU64,
+}
+
+/// What was found damaged since the store was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DamageReport {
+    /// Links that were empty or held no digest. Each time one is met it counts again.
+    pub links: u64,
+    /// Blobs that were empty, of another size, or of other content than their digest says. Each time one is met
+    /// it counts again.
+    pub blobs: u64,
+    /// Damaged objects that a push has replaced.
+    pub healed: u64,
+}
+
+impl Damage {
+    /// A link holds no digest; to everybody it is as if it were not there.
+    pub(crate) fn link(&self, key: &Key) {
+        self.links.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(%key, "damaged link: it holds no digest; the next push replaces it");
+    }
+
+    /// A blob is not what its digest says; to everybody it is as if it were not there.
+    pub(crate) fn blob(&self, key: &Key, found: u64) {
+        self.blobs.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(%key, found, "damaged blob: not of the size or content of its digest");
+    }
+
+    /// A push has put a good object in the place of a damaged one.
+    pub(crate) fn healed(&self, key: &Key) {
+        self.healed.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(%key, "damaged object replaced by a push");
+    }
+
+    pub(crate) fn report(&self) -> DamageReport {
+        DamageReport {
+            links: self.links.load(Ordering::Relaxed),
+            blobs: self.blobs.load(Ordering::Relaxed),
+            healed: self.healed.load(Ordering::Relaxed),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Links: small objects that hold a digest.
+//!
+//! A link is the digest's text, without a newline. What a link stands for is given by where it is
+//! ([`layout`](crate::layout)); its content may differ from its path: Distribution links a blob that was pushed
+//! by its sha512 under that name, with the sha256 it keeps the bytes by as content.
+
+use bytes::Bytes;
+
+use crate::backend::{BackendExt as _, Key, Meta, Put, PutMode, PutRequest};
+use crate::digest::Digest;
+use crate::error::Result;
+use crate::shared::Shared;
+
+/// More than the longest digest's text; what is longer is no link.
+const LIMIT: u64 = 256;
+
+/// The digest a link holds. A link that is empty or holds no digest is damaged: it is reported, and as good as
+/// not there.
+pub(crate) async fn read(shared: &Shared, key: &Key) -> Result<Option<Digest>> {
+    let Some(bytes) = shared.backend.read_small(key, LIMIT).await? else {
+        return Ok(None);
+    };
+    let digest = std::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok());
+    if digest.is_none() {
+        shared.damage.link(key);
+    }
+    Ok(digest)
+}
+
+/// What a link to `digest` holds.
+pub(crate) fn content(digest: &Digest) -> Bytes {
+    digest.to_string().into()
+}
+
+/// Could an object of this size be a link to `digest`? Saves reading it where its presence is what counts.
+pub(crate) fn fits(meta: Meta, digest: &Digest) -> bool {
+    meta.size == digest.to_string().len() as u64
+}
+
+/// Makes `key` a link to `digest` that is durable on return; one that is there already is kept if it is good.
+///
+/// Order: create without overwriting; where something was there, read it; if it was not this link, replace it.
+/// A crash leaves the old link or the new one.
+pub(crate) async fn write(shared: &Shared, key: &Key, digest: &Digest) -> Result<()> {
+    let content = content(digest);
+    if shared.backend.put(key, content.clone(), PutMode::Create).await? == Put::Kept {
+        replace_unless_good(shared, key, digest).await?;
+    }
+    Ok(())
+}
+
+/// A request to write the link `key` if there is none.
+pub(crate) fn create(key: Key, digest: &Digest) -> PutRequest {
+    PutRequest { key, bytes: content(digest), mode: PutMode::Create }
+}
+
+/// A request to make the link `key` point at `digest`, whatever it pointed at.
+pub(crate) fn replace(key: Key, digest: &Digest) -> PutRequest {
+    PutRequest { key, bytes: content(digest), mode: PutMode::Overwrite }
+}
+
+/// Replaces the link `key` unless it is one to `digest`.
+pub(crate) async fn replace_unless_good(shared: &Shared, key: &Key, digest: &Digest) -> Result<()> {
+    let found = read(shared, key).await?;
+    if found == Some(*digest) {
+        return Ok(());
+    }
+    shared.backend.put(key, content(digest), PutMode::Overwrite).await?;
+    if found.is_none() {
+        shared.damage.healed(key);
+    }
+    Ok(())
+}

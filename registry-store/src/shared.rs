@@ -1,0 +1,34 @@
+//! [`Shared`]: what all handles of one store have in common.
+
+use std::sync::Arc;
+
+use crate::backend::Backend;
+use crate::buffers::Buffers;
+use crate::damage::Damage;
+use crate::guard::Guard;
+use crate::options::StoreOptions;
+use crate::turns::Turns;
+
+/// What all handles of one store have in common.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) options: StoreOptions,
+    pub(crate) guard: Guard,
+    pub(crate) buffers: Buffers,
+    pub(crate) turns: Turns,
+    pub(crate) damage: Damage,
+}
+
+impl Shared {
+    pub(crate) fn new(backend: Arc<dyn Backend>, options: StoreOptions) -> Self {
+        Self {
+            guard: Guard::new(backend.clone()),
+            backend,
+            options,
+            buffers: Buffers::default(),
+            turns: Turns::default(),
+            damage: Damage::default(),
+        }
+    }
+}
