@@ -110,9 +110,8 @@ impl RequestBody {
             return false; // to read would be to ask for it
         }
         let end = self.found.saturating_add(DRAIN_LIMIT);
-        let drained = timeout(DRAIN_TIME, async {
-            while self.found < end && self.next().await.is_some() {}
-        });
+        let drained =
+            timeout(DRAIN_TIME, async { while self.found < end && self.next().await.is_some() {} });
         drained.await.is_ok() && self.ended
     }
 
@@ -177,10 +176,7 @@ pub struct ResponseBody(Content);
 
 enum Content {
     Bytes(Bytes),
-    Sized {
-        parts: BoxStream<'static, Result<Bytes, BodyError>>,
-        left: u64,
-    },
+    Sized { parts: BoxStream<'static, Result<Bytes, BodyError>>, left: u64 },
     Unsized(BoxStream<'static, Result<Bytes, BodyError>>),
 }
 
@@ -201,10 +197,7 @@ impl ResponseBody {
         S: Stream<Item = Result<Bytes, E>> + Send + 'static,
         E: Into<BodyError> + 'static,
     {
-        Self(Content::Sized {
-            parts: parts.map_err(Into::into).boxed(),
-            left: size,
-        })
+        Self(Content::Sized { parts: parts.map_err(Into::into).boxed(), left: size })
     }
 
     /// A stream that is as long as it is.
@@ -224,9 +217,7 @@ impl ResponseBody {
         // These two have no body, and a length would be that of another answer (RFC 9110 §8.6).
         let bare = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status);
         if let Some(length) = length.filter(|_| !bare) {
-            response
-                .headers_mut()
-                .insert(CONTENT_LENGTH, HeaderValue::from(length));
+            response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
         }
         response
     }
@@ -319,9 +310,7 @@ mod tests {
     }
 
     fn fault(error: BodyError) -> BodyFault {
-        *error
-            .downcast()
-            .expect("a request's body fails with a BodyFault")
+        *error.downcast().expect("a request's body fails with a BodyFault")
     }
 
     #[tokio::test]
@@ -342,13 +331,7 @@ mod tests {
         let error = body(Some(7), vec![Ok("abc")]).read(100).await.unwrap_err();
         let fault_found = fault(error);
         assert!(
-            matches!(
-                fault_found,
-                BodyFault::Short {
-                    expected: 7,
-                    found: 3
-                }
-            ),
+            matches!(fault_found, BodyFault::Short { expected: 7, found: 3 }),
             "{fault_found:?}"
         );
         let error = body(Some(2), vec![Ok("abc")]).read(100).await.unwrap_err();
@@ -419,11 +402,6 @@ mod tests {
     async fn an_answer_fails_rather_than_end_early_or_run_over() {
         assert!(stored(vec![Ok("abc")], 6).collect().await.is_err());
         assert!(stored(vec![Ok("abcdef")], 3).collect().await.is_err());
-        assert!(
-            stored(vec![Ok("abc"), Err("bad disk")], 6)
-                .collect()
-                .await
-                .is_err()
-        );
+        assert!(stored(vec![Ok("abc"), Err("bad disk")], 6).collect().await.is_err());
     }
 }

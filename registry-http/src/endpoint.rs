@@ -36,30 +36,15 @@ pub(crate) enum Endpoint {
     /// `GET /v2/_catalog` (as Distribution)
     Catalog { page: PageQuery },
     /// `GET /v2/<name>/tags/list` (end-8a, end-8b)
-    ListTags {
-        name: RepositoryName,
-        page: PageQuery,
-    },
+    ListTags { name: RepositoryName, page: PageQuery },
     /// `GET /v2/<name>/referrers/<digest>` (end-12a, end-12b)
-    ListReferrers {
-        name: RepositoryName,
-        query: ReferrersQuery,
-    },
+    ListReferrers { name: RepositoryName, query: ReferrersQuery },
     /// `GET /v2/<name>/blobs/<digest>` (end-2)
-    GetBlob {
-        name: RepositoryName,
-        digest: Digest,
-    },
+    GetBlob { name: RepositoryName, digest: Digest },
     /// `DELETE /v2/<name>/blobs/<digest>` (end-10)
-    DeleteBlob {
-        name: RepositoryName,
-        digest: Digest,
-    },
+    DeleteBlob { name: RepositoryName, digest: Digest },
     /// `GET /v2/<name>/manifests/<reference>` (end-3)
-    GetManifest {
-        name: RepositoryName,
-        reference: Reference,
-    },
+    GetManifest { name: RepositoryName, reference: Reference },
     /// `PUT /v2/<name>/manifests/<reference>` (end-7a, end-7b)
     PutManifest {
         name: RepositoryName,
@@ -68,15 +53,9 @@ pub(crate) enum Endpoint {
         tags: Vec<Tag>,
     },
     /// `DELETE /v2/<name>/manifests/<reference>` (end-9)
-    DeleteManifest {
-        name: RepositoryName,
-        reference: Reference,
-    },
+    DeleteManifest { name: RepositoryName, reference: Reference },
     /// `POST /v2/<name>/blobs/uploads/` (end-4a, end-4b, end-4c, end-11)
-    StartUpload {
-        name: RepositoryName,
-        start: StartUpload,
-    },
+    StartUpload { name: RepositoryName, start: StartUpload },
     /// `GET` of an upload session (end-13)
     UploadStatus(UploadTarget),
     /// `PATCH` of an upload session (end-5)
@@ -148,10 +127,8 @@ impl fmt::Display for Allow {
 impl Endpoint {
     /// Reads a request line.
     pub(crate) fn parse(method: &Method, uri: &Uri, options: &Options) -> Result<Self, Refusal> {
-        let path = uri
-            .path()
-            .strip_prefix(options.path_prefix.as_str())
-            .ok_or(Refusal::NoSuchEndpoint)?;
+        let path =
+            uri.path().strip_prefix(options.path_prefix.as_str()).ok_or(Refusal::NoSuchEndpoint)?;
         let segments = segments(path).ok_or(Refusal::NoSuchEndpoint)?;
         let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
         let resource = Resource::locate(&segments).ok_or(Refusal::NoSuchEndpoint)?;
@@ -175,28 +152,12 @@ enum Resource<'p> {
     Root,
     Base,
     Catalog,
-    Tags {
-        name: &'p [&'p str],
-    },
-    Referrers {
-        name: &'p [&'p str],
-        subject: &'p str,
-    },
-    Blob {
-        name: &'p [&'p str],
-        digest: &'p str,
-    },
-    Manifest {
-        name: &'p [&'p str],
-        reference: &'p str,
-    },
-    Uploads {
-        name: &'p [&'p str],
-    },
-    Upload {
-        name: &'p [&'p str],
-        id: &'p str,
-    },
+    Tags { name: &'p [&'p str] },
+    Referrers { name: &'p [&'p str], subject: &'p str },
+    Blob { name: &'p [&'p str], digest: &'p str },
+    Manifest { name: &'p [&'p str], reference: &'p str },
+    Uploads { name: &'p [&'p str] },
+    Upload { name: &'p [&'p str], id: &'p str },
 }
 
 impl<'p> Resource<'p> {
@@ -221,13 +182,8 @@ impl<'p> Resource<'p> {
         const BLOB: &[Method] = &[Method::GET, Method::HEAD, Method::DELETE];
         const MANIFEST: &[Method] = &[Method::GET, Method::HEAD, Method::PUT, Method::DELETE];
         const UPLOADS: &[Method] = &[Method::POST];
-        const UPLOAD: &[Method] = &[
-            Method::GET,
-            Method::HEAD,
-            Method::PATCH,
-            Method::PUT,
-            Method::DELETE,
-        ];
+        const UPLOAD: &[Method] =
+            &[Method::GET, Method::HEAD, Method::PATCH, Method::PUT, Method::DELETE];
         match self {
             Self::Root
             | Self::Base
@@ -258,13 +214,10 @@ impl<'p> Resource<'p> {
         match self {
             Self::Root => Ok(Endpoint::Root),
             Self::Base => Ok(Endpoint::Base),
-            Self::Catalog => Ok(Endpoint::Catalog {
-                page: query.page()?,
-            }),
-            Self::Tags { name } => Ok(Endpoint::ListTags {
-                name: repository_name(name)?,
-                page: query.page()?,
-            }),
+            Self::Catalog => Ok(Endpoint::Catalog { page: query.page()? }),
+            Self::Tags { name } => {
+                Ok(Endpoint::ListTags { name: repository_name(name)?, page: query.page()? })
+            }
             Self::Referrers { name, subject } => Ok(Endpoint::ListReferrers {
                 name: repository_name(name)?,
                 query: ReferrersQuery {
@@ -321,16 +274,11 @@ fn manifest(
                 Reference::Digest(_) => query.tags()?,
                 Reference::Tag(_) => Vec::new(),
             };
-            Ok(Endpoint::PutManifest {
-                name,
-                reference,
-                tags,
-            })
+            Ok(Endpoint::PutManifest { name, reference, tags })
         }
-        Method::DELETE => Ok(Endpoint::DeleteManifest {
-            name,
-            reference: writable_reference(reference)?,
-        }),
+        Method::DELETE => {
+            Ok(Endpoint::DeleteManifest { name, reference: writable_reference(reference)? })
+        }
         // Nothing can have such a name, so it is not there: the official conformance suite asks for 404.
         _ => Ok(Endpoint::GetManifest {
             name,
@@ -401,16 +349,11 @@ impl<'q> Query<'q> {
     where
         T: std::str::FromStr<Err: Into<Refusal>>,
     {
-        self.first(name)
-            .map(|value| value.parse().map_err(Into::into))
-            .transpose()
+        self.first(name).map(|value| value.parse().map_err(Into::into)).transpose()
     }
 
     fn page(self) -> Result<PageQuery, Refusal> {
-        Ok(PageQuery {
-            limit: self.limit()?,
-            after: self.first("last").map(Cow::into_owned),
-        })
+        Ok(PageQuery { limit: self.limit()?, after: self.first("last").map(Cow::into_owned) })
     }
 
     /// `n`. A number too great to hold is as good as the greatest.
@@ -504,10 +447,7 @@ impl Links {
                 (base[..path].to_owned(), &base[path..])
             }
         };
-        Self {
-            origin,
-            prefix: format!("{prefix}{}", options.path_prefix),
-        }
+        Self { origin, prefix: format!("{prefix}{}", options.path_prefix) }
     }
 
     /// Where a blob can be pulled from.
@@ -522,10 +462,7 @@ impl Links {
 
     /// Where an upload session goes on that has come to `tip`.
     pub(crate) fn upload(&self, name: &RepositoryName, id: UploadId, tip: &Tip) -> String {
-        let mut url = format!(
-            "{self}/v2/{name}/blobs/uploads/{id}?{OFFSET}={}",
-            tip.offset
-        );
+        let mut url = format!("{self}/v2/{name}/blobs/uploads/{id}?{OFFSET}={}", tip.offset);
         if let Some(token) = &tip.token {
             url.push_str(&format!("&{TIP}={}", encode(token)));
         }
@@ -575,11 +512,7 @@ impl fmt::Display for Links {
 }
 
 /// Everything but the unreserved characters of RFC 3986.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 fn encode(text: &str) -> impl fmt::Display {
     utf8_percent_encode(text, RESERVED)
@@ -656,11 +589,7 @@ mod tests {
 
     fn digest() -> impl Strategy<Value = Digest> {
         (any::<[u8; 4]>(), any::<bool>()).prop_map(|(content, long)| {
-            let algorithm = if long {
-                Algorithm::Sha512
-            } else {
-                Algorithm::Sha256
-            };
+            let algorithm = if long { Algorithm::Sha512 } else { Algorithm::Sha256 };
             Digest::of(algorithm, &content)
         })
     }
@@ -743,15 +672,8 @@ mod tests {
         for url in ["/v2", "/v2/", "/v2//"] {
             assert_eq!(parse("GET", url).unwrap(), Endpoint::Base);
         }
-        for url in [
-            "/v2/a/b/blobs/uploads",
-            "/v2/a/b/blobs/uploads/",
-            "/v2/a/b/blobs/uploads//",
-        ] {
-            assert!(matches!(
-                parse("POST", url),
-                Ok(Endpoint::StartUpload { .. })
-            ));
+        for url in ["/v2/a/b/blobs/uploads", "/v2/a/b/blobs/uploads/", "/v2/a/b/blobs/uploads//"] {
+            assert!(matches!(parse("POST", url), Ok(Endpoint::StartUpload { .. })));
         }
         assert_eq!(parse("GET", "/").unwrap(), Endpoint::Root);
     }
@@ -775,37 +697,23 @@ mod tests {
 
     #[test]
     fn encoded_slashes_dots_and_nul_are_no_part_of_a_name() {
-        for name in [
-            "a%2Fb", "..", "%2e%2e", "a/../b", "a%00", "%ff", "A", "", "a//b", "_x",
-        ] {
+        for name in ["a%2Fb", "..", "%2e%2e", "a/../b", "a%00", "%ff", "A", "", "a//b", "_x"] {
             let url = format!("/v2/{name}/tags/list");
-            assert!(
-                matches!(parse("GET", &url), Err(Refusal::Name(_))),
-                "{name}"
-            );
+            assert!(matches!(parse("GET", &url), Err(Refusal::Name(_))), "{name}");
         }
     }
 
     #[test]
     fn a_manifest_that_can_have_no_name_is_unknown_when_read_and_invalid_when_written() {
         let url = "/v2/a/manifests/.INVALID_MANIFEST_NAME";
-        assert!(matches!(
-            parse("GET", url),
-            Err(Refusal::NoSuchReference(_))
-        ));
+        assert!(matches!(parse("GET", url), Err(Refusal::NoSuchReference(_))));
         assert!(matches!(parse("PUT", url), Err(Refusal::Tag(_))));
         assert!(matches!(parse("DELETE", url), Err(Refusal::Tag(_))));
         let url = "/v2/a/manifests/sha256:abc";
-        assert!(matches!(
-            parse("HEAD", url),
-            Err(Refusal::NoSuchReference(_))
-        ));
+        assert!(matches!(parse("HEAD", url), Err(Refusal::NoSuchReference(_))));
         assert!(matches!(parse("PUT", url), Err(Refusal::Digest(_))));
         let url = "/v2/a/manifests/a%2Fb";
-        assert!(matches!(
-            parse("GET", url),
-            Err(Refusal::NoSuchReference(_))
-        ));
+        assert!(matches!(parse("GET", url), Err(Refusal::NoSuchReference(_))));
     }
 
     #[test]
@@ -839,10 +747,7 @@ mod tests {
             start("digest-algorithm=sha512").unwrap(),
             StartUpload::Session(Algorithm::Sha512)
         );
-        assert_eq!(
-            start(&format!("digest={DIGEST}")).unwrap(),
-            StartUpload::Whole(digest)
-        );
+        assert_eq!(start(&format!("digest={DIGEST}")).unwrap(), StartUpload::Whole(digest));
         assert_eq!(start(&format!("mount={DIGEST}")).unwrap(), mount(None));
         assert_eq!(
             start(&format!("mount={DIGEST}&from=b%2Fc")).unwrap(),
@@ -851,10 +756,7 @@ mod tests {
         assert_eq!(start("mount=nonsense&from=b").unwrap(), session);
         assert_eq!(start(&format!("mount={DIGEST}&from=B")).unwrap(), session);
         assert!(matches!(start("digest=nonsense"), Err(Refusal::Digest(_))));
-        assert!(matches!(
-            start("digest-algorithm=md5"),
-            Err(Refusal::Digest(_))
-        ));
+        assert!(matches!(start("digest-algorithm=md5"), Err(Refusal::Digest(_))));
     }
 
     #[test]
@@ -864,22 +766,10 @@ mod tests {
             parse("GET", &url("")),
             Ok(Endpoint::UploadStatus(UploadTarget { tip: None, .. }))
         ));
-        assert!(matches!(
-            parse("PATCH", &url("_offset=-1")),
-            Err(Refusal::UploadAddress)
-        ));
-        assert!(matches!(
-            parse("PUT", &url("_offset=1")),
-            Err(Refusal::DigestMissing)
-        ));
-        assert!(matches!(
-            parse("PUT", &url("digest=x")),
-            Err(Refusal::Digest(_))
-        ));
-        assert!(matches!(
-            parse("GET", "/v2/a/blobs/uploads/no-uuid"),
-            Err(Refusal::UploadId(_))
-        ));
+        assert!(matches!(parse("PATCH", &url("_offset=-1")), Err(Refusal::UploadAddress)));
+        assert!(matches!(parse("PUT", &url("_offset=1")), Err(Refusal::DigestMissing)));
+        assert!(matches!(parse("PUT", &url("digest=x")), Err(Refusal::Digest(_))));
+        assert!(matches!(parse("GET", "/v2/a/blobs/uploads/no-uuid"), Err(Refusal::UploadId(_))));
     }
 
     #[test]
@@ -893,10 +783,7 @@ mod tests {
         assert!(matches!(parse("PUT", &url("tag=-")), Err(Refusal::Tag(_))));
         let many = |n: usize| (0..n).map(|i| format!("tag=t{i}&")).collect::<String>();
         assert!(parse("PUT", &url(&many(MAX_TAGS))).is_ok());
-        assert!(matches!(
-            parse("PUT", &url(&many(MAX_TAGS + 1))),
-            Err(Refusal::TooManyTags)
-        ));
+        assert!(matches!(parse("PUT", &url(&many(MAX_TAGS + 1))), Err(Refusal::TooManyTags)));
     }
 
     #[test]
@@ -911,19 +798,10 @@ mod tests {
             other => format!("{other:?}"),
         };
         let all = Options::default();
-        let keep = Options {
-            delete: false,
-            ..Options::default()
-        };
-        assert_eq!(
-            refused(&all, "PUT"),
-            "unknown, not GET, HEAD, DELETE, OPTIONS"
-        );
+        let keep = Options { delete: false, ..Options::default() };
+        assert_eq!(refused(&all, "PUT"), "unknown, not GET, HEAD, DELETE, OPTIONS");
         assert_eq!(refused(&keep, "DELETE"), "off, not GET, HEAD, OPTIONS");
-        let read_only = Options {
-            read_only: true,
-            ..Options::default()
-        };
+        let read_only = Options { read_only: true, ..Options::default() };
         assert!(matches!(
             parse_with(&read_only, "POST", "/v2/a/blobs/uploads/"),
             Err(Refusal::Disabled { .. })
@@ -938,17 +816,8 @@ mod tests {
 
     #[test]
     fn what_is_not_of_the_api_is_not_found() {
-        for url in [
-            "/v1/",
-            "/v2/a",
-            "/v2/a/b/c",
-            "/v2/a/_oci/ext/discover",
-            "/healthz",
-        ] {
-            assert!(
-                matches!(parse("GET", url), Err(Refusal::NoSuchEndpoint)),
-                "{url}"
-            );
+        for url in ["/v1/", "/v2/a", "/v2/a/b/c", "/v2/a/_oci/ext/discover", "/healthz"] {
+            assert!(matches!(parse("GET", url), Err(Refusal::NoSuchEndpoint)), "{url}");
         }
     }
 
@@ -961,37 +830,17 @@ mod tests {
             }
             let (head, ()) = request.body(()).unwrap().into_parts();
             let path_prefix = prefix.to_owned();
-            let options = Options {
-                locations,
-                path_prefix,
-                ..Options::default()
-            };
+            let options = Options { locations, path_prefix, ..Options::default() };
             Links::new(&options, &head).to_string()
         };
         let host = ("host", "one:5000");
-        let proxy = [
-            host,
-            ("x-forwarded-proto", "https"),
-            ("x-forwarded-host", "two, three"),
-        ];
-        let forwarded = [
-            host,
-            (
-                "forwarded",
-                "for=1.2.3.4;host=\"two:1\";proto=https, host=three",
-            ),
-        ];
+        let proxy = [host, ("x-forwarded-proto", "https"), ("x-forwarded-host", "two, three")];
+        let forwarded = [host, ("forwarded", "for=1.2.3.4;host=\"two:1\";proto=https, host=three")];
         assert_eq!(base(Locations::Relative, "", &[host]), "");
         assert_eq!(base(Locations::Relative, "/r", &[host]), "/r");
-        assert_eq!(
-            base(Locations::FromRequest, "/r", &[host]),
-            "http://one:5000/r"
-        );
+        assert_eq!(base(Locations::FromRequest, "/r", &[host]), "http://one:5000/r");
         assert_eq!(base(Locations::FromRequest, "", &proxy), "https://two");
-        assert_eq!(
-            base(Locations::FromRequest, "", &forwarded),
-            "https://two:1"
-        );
+        assert_eq!(base(Locations::FromRequest, "", &forwarded), "https://two:1");
         assert_eq!(base(Locations::FromRequest, "", &[]), "");
         assert_eq!(base(Locations::FromRequest, "", &[("host", "a/b c")]), "");
         assert_eq!(
@@ -1002,25 +851,13 @@ mod tests {
 
     #[test]
     fn paths_lie_behind_the_prefix() {
-        let options = Options {
-            path_prefix: "/registry".to_owned(),
-            ..Options::default()
-        };
-        assert_eq!(
-            parse_with(&options, "GET", "/registry/v2/").unwrap(),
-            Endpoint::Base
-        );
+        let options = Options { path_prefix: "/registry".to_owned(), ..Options::default() };
+        assert_eq!(parse_with(&options, "GET", "/registry/v2/").unwrap(), Endpoint::Base);
         assert!(parse_with(&options, "GET", "/v2/").is_err());
         assert!(parse_with(&options, "GET", "/registryv2/").is_err());
-        let under = Options {
-            locations: Locations::Under("https://four/x".to_owned()),
-            ..options
-        };
+        let under = Options { locations: Locations::Under("https://four/x".to_owned()), ..options };
         let (head, ()) = Request::new(()).into_parts();
         let next = Links::new(&under, &head).next_catalog(5, &"a/b".parse().unwrap());
-        assert_eq!(
-            next,
-            "</x/registry/v2/_catalog?last=a%2Fb&n=5>; rel=\"next\""
-        );
+        assert_eq!(next, "</x/registry/v2/_catalog?last=a%2Fb&n=5>; rel=\"next\"");
     }
 }

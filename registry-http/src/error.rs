@@ -94,19 +94,13 @@ enum Cause {
 
 impl<R: Into<Refusal>> From<R> for Failure {
     fn from(refusal: R) -> Self {
-        Self {
-            cause: Box::new(Cause::Refused(refusal.into())),
-            location: None,
-        }
+        Self { cause: Box::new(Cause::Refused(refusal.into())), location: None }
     }
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self {
-            cause: Box::new(Cause::Store(error)),
-            location: None,
-        }
+        Self { cause: Box::new(Cause::Store(error)), location: None }
     }
 }
 
@@ -141,9 +135,7 @@ impl Failure {
         }
         let mut response = wire.into_response();
         if let Some(location) = self.location {
-            response
-                .headers_mut()
-                .insert(LOCATION, headers::value(&location));
+            response.headers_mut().insert(LOCATION, headers::value(&location));
         }
         response
     }
@@ -161,13 +153,7 @@ struct Wire {
 
 impl Wire {
     fn new(status: StatusCode, code: &'static str, message: impl ToString) -> Self {
-        Self {
-            status,
-            code,
-            message: message.to_string(),
-            details: Vec::new(),
-            header: None,
-        }
+        Self { status, code, message: message.to_string(), details: Vec::new(), header: None }
     }
 
     fn about(mut self, detail: Value) -> Self {
@@ -255,10 +241,7 @@ fn of_store(error: &Error) -> Wire {
         Error::ManifestInvalid(reason) => of_manifest(reason),
         Error::ManifestBlobUnknown { missing, .. } => {
             let mut wire = Wire::new(StatusCode::BAD_REQUEST, "MANIFEST_BLOB_UNKNOWN", error);
-            wire.details = missing
-                .iter()
-                .map(|digest| json!(digest.to_string()))
-                .collect();
+            wire.details = missing.iter().map(|digest| json!(digest.to_string())).collect();
             wire
         }
         Error::Body(reason) => of_body(reason),
@@ -302,11 +285,9 @@ fn of_storage(error: &backend::Error) -> Wire {
             .with(RETRY_AFTER, RETRY_SECONDS)
     };
     match error.kind() {
-        ErrorKind::Full => Wire::new(
-            StatusCode::INSUFFICIENT_STORAGE,
-            "UNKNOWN",
-            "the storage is full",
-        ),
+        ErrorKind::Full => {
+            Wire::new(StatusCode::INSUFFICIENT_STORAGE, "UNKNOWN", "the storage is full")
+        }
         ErrorKind::Busy => unavailable("another process is at work on this; try again"),
         ErrorKind::Unavailable => unavailable("the storage cannot be reached now; try again"),
         ErrorKind::NotFound
@@ -314,11 +295,9 @@ fn of_storage(error: &backend::Error) -> Wire {
         | ErrorKind::Denied
         | ErrorKind::Foreign
         | ErrorKind::Io
-        | ErrorKind::Unsupported => Wire::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "UNKNOWN",
-            "the storage failed",
-        ),
+        | ErrorKind::Unsupported => {
+            Wire::new(StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN", "the storage failed")
+        }
     }
 }
 
@@ -334,21 +313,15 @@ mod tests {
         let (head, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         assert_eq!(head.headers[CONTENT_TYPE], "application/json");
-        (
-            Response::from_parts(head, ()),
-            serde_json::from_slice(&body).unwrap(),
-        )
+        (Response::from_parts(head, ()), serde_json::from_slice(&body).unwrap())
     }
 
     #[tokio::test]
     async fn every_missing_blob_has_an_entry() {
         let missing = vec![Digest::sha256(b"a"), Digest::sha256(b"b")];
         let name = "r".parse().unwrap();
-        let (head, body) = told(Error::ManifestBlobUnknown {
-            name,
-            missing: missing.clone(),
-        })
-        .await;
+        let (head, body) =
+            told(Error::ManifestBlobUnknown { name, missing: missing.clone() }).await;
         assert_eq!(head.status(), 400);
         let errors = body["errors"].as_array().unwrap();
         assert_eq!(errors.len(), 2);
@@ -361,11 +334,7 @@ mod tests {
     #[tokio::test]
     async fn a_session_at_another_offset_says_where_it_is() {
         let id = "6b3c9a93-af5d-473f-a4ff-9710022185cd".parse().unwrap();
-        let error = Error::UploadOffset {
-            id,
-            expected: 10,
-            found: 5,
-        };
+        let error = Error::UploadOffset { id, expected: 10, found: 5 };
         let failure = Failure::from(error).with_location("/v2/x".to_owned());
         let (head, body) = told(failure).await;
         assert_eq!(head.status(), 416);

@@ -93,10 +93,9 @@ pub(crate) fn content_range(headers: &HeaderMap) -> Result<Option<ContentRange>,
     };
     let range = ContentRange::parse(&String::from_utf8_lossy(value.as_bytes()))?;
     match content_length(headers) {
-        Some(found) if found != range.length() => Err(Refusal::ContentLength {
-            expected: range.length(),
-            found,
-        }),
+        Some(found) if found != range.length() => {
+            Err(Refusal::ContentLength { expected: range.length(), found })
+        }
         _ => Ok(Some(range)),
     }
 }
@@ -131,30 +130,18 @@ mod tests {
         let tag = format!("\"{digest}\"");
         assert!(may_send_range(&HeaderMap::new(), &digest));
         assert!(may_send_range(&with(IF_RANGE, &tag), &digest));
-        assert!(!may_send_range(
-            &with(IF_RANGE, &format!("W/{tag}")),
-            &digest
-        ));
-        assert!(!may_send_range(
-            &with(IF_RANGE, "Sat, 29 Oct 1994 19:43:31 GMT"),
-            &digest
-        ));
+        assert!(!may_send_range(&with(IF_RANGE, &format!("W/{tag}")), &digest));
+        assert!(!may_send_range(&with(IF_RANGE, "Sat, 29 Oct 1994 19:43:31 GMT"), &digest));
     }
 
     #[test]
     fn a_content_range_must_be_as_long_as_the_body() {
         let mut headers = with(CONTENT_RANGE, "0-9");
-        assert_eq!(
-            content_range(&headers).unwrap(),
-            Some(ContentRange { start: 0, end: 9 })
-        );
+        assert_eq!(content_range(&headers).unwrap(), Some(ContentRange { start: 0, end: 9 }));
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("9"));
         assert!(matches!(
             content_range(&headers),
-            Err(Refusal::ContentLength {
-                expected: 10,
-                found: 9
-            })
+            Err(Refusal::ContentLength { expected: 10, found: 9 })
         ));
     }
 }

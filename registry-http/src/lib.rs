@@ -63,9 +63,7 @@ pub use crate::options::{Locations, Options};
 ///
 /// Needs a tokio runtime with time enabled when it is called, as the store does.
 pub fn service(store: Store, options: Options) -> RegistryService {
-    RegistryService {
-        shared: Arc::new(Shared { store, options }),
-    }
+    RegistryService { shared: Arc::new(Shared { store, options }) }
 }
 
 /// The registry's API, a tower service. Cheap to clone; see [`service`].

@@ -32,10 +32,9 @@ impl Wanted {
         };
         match (number(first), number(last)) {
             (Some(start), Some(last)) if last < start => Self::Backwards,
-            (Some(start), Some(last)) => Self::Part(ReadRange::Bounded {
-                start,
-                end: last.saturating_add(1),
-            }),
+            (Some(start), Some(last)) => {
+                Self::Part(ReadRange::Bounded { start, end: last.saturating_add(1) })
+            }
             (Some(start), None) if last.is_empty() => Self::Part(ReadRange::From(start)),
             (None, Some(length)) if first.is_empty() => Self::Part(ReadRange::Suffix(length)),
             _ => Self::All,
@@ -71,18 +70,13 @@ pub(crate) struct ContentRange {
 impl ContentRange {
     /// Reads `0-9`, as the OCI distribution-spec has it, and `bytes 0-9/*`, as RFC 9110.
     pub(crate) fn parse(text: &str) -> Result<Self, Refusal> {
-        let strange = || Refusal::ContentRange {
-            found: text.chars().take(80).collect(),
-        };
+        let strange = || Refusal::ContentRange { found: text.chars().take(80).collect() };
         let range = text.trim();
         let range = range.strip_prefix("bytes").unwrap_or(range);
         let range = range.trim_start_matches([' ', '=']);
         let range = range.split('/').next().unwrap_or(range);
         let (start, end) = range.split_once('-').ok_or_else(strange)?;
-        let (start, end) = (
-            number(start).ok_or_else(strange)?,
-            number(end).ok_or_else(strange)?,
-        );
+        let (start, end) = (number(start).ok_or_else(strange)?, number(end).ok_or_else(strange)?);
         if end < start {
             return Err(Refusal::ContentRangeBackwards { start, end });
         }
@@ -186,18 +180,7 @@ mod tests {
 
     #[test]
     fn a_content_range_needs_both_ends() {
-        for text in [
-            "",
-            "-",
-            "5-",
-            "-5",
-            "0--1",
-            "a-b",
-            "5",
-            "bytes */10",
-            "0x1-2",
-            "1 - 2",
-        ] {
+        for text in ["", "-", "5-", "-5", "0--1", "a-b", "5", "bytes */10", "0x1-2", "1 - 2"] {
             assert!(
                 matches!(ContentRange::parse(text), Err(Refusal::ContentRange { .. })),
                 "{text}"

@@ -10,9 +10,7 @@ use crate::headers;
 /// `GET /`: the process answers. Load balancers and Harbor ask this without credentials.
 pub(super) fn root() -> Response<ResponseBody> {
     let mut response = ResponseBody::empty().respond(StatusCode::OK);
-    response
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
 }
 

@@ -22,11 +22,7 @@ pub(super) async fn get(call: &Call<'_>, name: &RepositoryName, digest: &Digest)
     let sent = &call.head.headers;
     if headers::has_already(sent, digest) {
         blobs.size(digest).await?;
-        return Ok(with_validators(
-            ResponseBody::empty(),
-            StatusCode::NOT_MODIFIED,
-            digest,
-        ));
+        return Ok(with_validators(ResponseBody::empty(), StatusCode::NOT_MODIFIED, digest));
     }
     if call.is_head() {
         let size = blobs.size(digest).await?;
@@ -48,10 +44,7 @@ pub(super) async fn get(call: &Call<'_>, name: &RepositoryName, digest: &Digest)
     let blob = blobs.get(digest, read).await?;
     let (status, part) = match read {
         ReadRange::Full => (StatusCode::OK, None),
-        _ => (
-            StatusCode::PARTIAL_CONTENT,
-            Some(range::satisfied(&blob.range, blob.size)),
-        ),
+        _ => (StatusCode::PARTIAL_CONTENT, Some(range::satisfied(&blob.range, blob.size))),
     };
     let length = blob.range.end - blob.range.start;
     let body = ResponseBody::sized(blob.into_stream(), length);
@@ -72,9 +65,7 @@ pub(super) async fn delete(call: &Call<'_>, name: &RepositoryName, digest: &Dige
 
 fn wanted(sent: &HeaderMap, digest: &Digest) -> Wanted {
     let range = sent.get(RANGE).and_then(|range| range.to_str().ok());
-    range
-        .filter(|_| headers::may_send_range(sent, digest))
-        .map_or(Wanted::All, Wanted::parse)
+    range.filter(|_| headers::may_send_range(sent, digest)).map_or(Wanted::All, Wanted::parse)
 }
 
 /// What an answer with the blob and one that says "you have it" share (RFC 9110 §15.4.5).

@@ -13,10 +13,7 @@ use crate::headers;
 pub(super) async fn list(call: &Call<'_>, page: PageQuery) -> Answer {
     let limit = page.limit.unwrap_or(call.options.catalog_default);
     let limit = limit.min(call.options.catalog_max);
-    let found = call
-        .store
-        .repositories(page.after.as_deref(), limit)
-        .await?;
+    let found = call.store.repositories(page.after.as_deref(), limit).await?;
     let names: Vec<&str> = found.items.iter().map(|name| name.as_str()).collect();
     let body = json!({ "repositories": names }).to_string();
     let mut response = ResponseBody::full(body).respond(StatusCode::OK);

@@ -49,21 +49,14 @@ pub(crate) async fn answer(
     head: &Parts,
     mut body: RequestBody,
 ) -> Response<ResponseBody> {
-    let call = Call {
-        store,
-        options,
-        head,
-        links: Links::new(options, head),
-    };
+    let call = Call { store, options, head, links: Links::new(options, head) };
     let answer = match Endpoint::parse(&head.method, &head.uri, options) {
         Ok(endpoint) => dispatch(&call, endpoint, &mut body).await,
         Err(refusal) => Err(refusal.into()),
     };
     let mut response =
         answer.unwrap_or_else(|failure| failure.into_response(&head.method, &head.uri));
-    response
-        .headers_mut()
-        .insert(headers::API_VERSION, headers::REGISTRY_2);
+    response.headers_mut().insert(headers::API_VERSION, headers::REGISTRY_2);
     if call.is_head() {
         *response.body_mut() = ResponseBody::empty();
     }
@@ -86,11 +79,9 @@ async fn dispatch(call: &Call<'_>, endpoint: Endpoint, body: &mut RequestBody) -
         Endpoint::GetBlob { name, digest } => blobs::get(call, &name, &digest).await,
         Endpoint::DeleteBlob { name, digest } => blobs::delete(call, &name, &digest).await,
         Endpoint::GetManifest { name, reference } => manifests::get(call, &name, &reference).await,
-        Endpoint::PutManifest {
-            name,
-            reference,
-            tags,
-        } => manifests::put(call, &name, reference, tags, body).await,
+        Endpoint::PutManifest { name, reference, tags } => {
+            manifests::put(call, &name, reference, tags, body).await
+        }
         Endpoint::DeleteManifest { name, reference } => {
             manifests::delete(call, &name, &reference).await
         }

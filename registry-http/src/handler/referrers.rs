@@ -83,9 +83,7 @@ async fn collect(
     while page.count < limit {
         let wanted = BATCH.min(limit - page.count);
         let after = page.last.or(query.after);
-        let batch = referrers
-            .list(&query.subject, artifact_type, after.as_ref(), wanted)
-            .await?;
+        let batch = referrers.list(&query.subject, artifact_type, after.as_ref(), wanted).await?;
         for descriptor in &batch.items {
             page.push(descriptor);
         }

@@ -58,9 +58,7 @@ fn all(
         let part = format!("{separator}{}", listed(&page));
         Ok(Some((Bytes::from(part), (tags, page))))
     });
-    stream::once(async { Ok(opening.into()) })
-        .chain(rest)
-        .chain(closing())
+    stream::once(async { Ok(opening.into()) }).chain(rest).chain(closing())
 }
 
 /// Tags as the inside of a JSON array. Nothing in a tag or a name needs to be escaped.

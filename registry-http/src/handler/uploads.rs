@@ -85,14 +85,9 @@ pub(super) async fn commit(
 
 /// Ends the session.
 pub(super) async fn cancel(call: &Call<'_>, target: &UploadTarget) -> Answer {
-    call.repository(&target.name)
-        .uploads()
-        .cancel(target.id)
-        .await?;
+    call.repository(&target.name).uploads().cancel(target.id).await?;
     let mut response = ResponseBody::empty().respond(StatusCode::NO_CONTENT);
-    response
-        .headers_mut()
-        .insert(headers::UPLOAD_UUID, headers::value(target.id));
+    response.headers_mut().insert(headers::UPLOAD_UUID, headers::value(target.id));
     Ok(response)
 }
 
@@ -106,10 +101,7 @@ fn resume_at(
     if let Some(range) = range {
         body.expect(range.length());
     }
-    Ok(ResumeAt {
-        tip: target.tip.clone(),
-        offset: range.map(|range| range.start),
-    })
+    Ok(ResumeAt { tip: target.tip.clone(), offset: range.map(|range| range.start) })
 }
 
 /// A client that was wrong about the offset is told the right one, and an address that goes on from there.
@@ -125,10 +117,7 @@ async fn resumable(
     let tip = match uploads.status(id, target.tip).await {
         Ok(status) if status.tip.offset == expected => status.tip,
         // It has gone on meanwhile, or is gone: what was told stays true to what was found.
-        _ => Tip {
-            offset: expected,
-            token: None,
-        },
+        _ => Tip { offset: expected, token: None },
     };
     Failure::from(error).with_location(call.links.upload(&target.name, id, &tip))
 }
