@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
-    let backend = Arc::new(MemoryBackend::default());
+    let backend = Arc::new(MemoryBackend::new());
     let store = Store::new(backend, StoreOptions::default());
 
     // Expires uploads that were never finished. A service of its own would stop it when it stops.

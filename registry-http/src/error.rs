@@ -152,7 +152,7 @@ struct Wire {
 }
 
 impl Wire {
-    fn new(status: StatusCode, code: &'static str, message: impl ToString) -> Self {
+    fn new(status: StatusCode, code: &'static str, message: &(impl ToString + ?Sized)) -> Self {
         Self { status, code, message: message.to_string(), details: Vec::new(), header: None }
     }
 
@@ -161,7 +161,7 @@ impl Wire {
         self
     }
 
-    fn with(mut self, name: HeaderName, value: impl ToString) -> Self {
+    fn with(mut self, name: HeaderName, value: &(impl ToString + ?Sized)) -> Self {
         self.header = Some((name, value.to_string()));
         self
     }
@@ -227,7 +227,7 @@ fn of_store(error: &Error) -> Wire {
         }
         Error::UploadOffset { expected, .. } => {
             Wire::new(StatusCode::RANGE_NOT_SATISFIABLE, "RANGE_INVALID", error)
-                .with(RANGE, range::stored(*expected))
+                .with(RANGE, &range::stored(*expected))
         }
         // The session is sound and belongs to the newer request; the client of this one has most likely gone.
         Error::UploadSuperseded { .. } => {
@@ -236,7 +236,7 @@ fn of_store(error: &Error) -> Wire {
         Error::DigestMismatch { .. } => Wire::new(StatusCode::BAD_REQUEST, "DIGEST_INVALID", error),
         Error::RangeNotSatisfiable { size, .. } => {
             Wire::new(StatusCode::RANGE_NOT_SATISFIABLE, "RANGE_INVALID", error)
-                .with(CONTENT_RANGE, range::unsatisfied(*size))
+                .with(CONTENT_RANGE, &range::unsatisfied(*size))
         }
         Error::ManifestInvalid(reason) => of_manifest(reason),
         Error::ManifestBlobUnknown { missing, .. } => {
@@ -282,7 +282,7 @@ fn of_body(error: &BodyError) -> Wire {
 fn of_storage(error: &backend::Error) -> Wire {
     let unavailable = |message| {
         Wire::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", message)
-            .with(RETRY_AFTER, RETRY_SECONDS)
+            .with(RETRY_AFTER, &RETRY_SECONDS)
     };
     match error.kind() {
         ErrorKind::Full => {

@@ -42,11 +42,12 @@ pub(super) async fn get(call: &Call<'_>, name: &RepositoryName, digest: &Digest)
         }
     };
     let blob = blobs.get(digest, read).await?;
+    let range = blob.range();
     let (status, part) = match read {
         ReadRange::Full => (StatusCode::OK, None),
-        _ => (StatusCode::PARTIAL_CONTENT, Some(range::satisfied(&blob.range, blob.size))),
+        _ => (StatusCode::PARTIAL_CONTENT, Some(range::satisfied(&range, blob.size()))),
     };
-    let length = blob.range.end - blob.range.start;
+    let length = range.end - range.start;
     let body = ResponseBody::sized(blob.into_stream(), length);
     let mut response = with_validators(body, status, digest);
     describe(response.headers_mut());

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, LINK};
+use registry_store::name::RepositoryName;
 use serde_json::json;
 
 use super::{Answer, Call};
@@ -14,7 +15,7 @@ pub(super) async fn list(call: &Call<'_>, page: PageQuery) -> Answer {
     let limit = page.limit.unwrap_or(call.options.catalog_default);
     let limit = limit.min(call.options.catalog_max);
     let found = call.store.repositories(page.after.as_deref(), limit).await?;
-    let names: Vec<&str> = found.items.iter().map(|name| name.as_str()).collect();
+    let names: Vec<&str> = found.items.iter().map(RepositoryName::as_str).collect();
     let body = json!({ "repositories": names }).to_string();
     let mut response = ResponseBody::full(body).respond(StatusCode::OK);
     let to = response.headers_mut();
