@@ -1,5 +1,95 @@
 //! A storage engine for container images and other OCI artifacts.
-#![cfg_attr(docsrs, feature(doc_cfg))]
+//!
+//! Content-addressed blobs, repositories, manifests and tags, upload sessions, cross-repository mounts, on a
+//! filesystem or in memory, in the layout of CNCF Distribution (the `registry:2` and `registry:3` images), byte
+//! for byte: a directory that one wrote, the other opens.
+//!
+//! What this crate adds to that layout are promises: what was acknowledged survives a crash and the loss of
+//! power; nobody reads half a blob; a damaged blob is healed by the next push of it; any process continues any
+//! upload; memory does not grow with what is stored. It knows no HTTP: the crate `registry-http` makes a
+//! registry of it.
+//!
+//! # A complete example
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use bytes::Bytes;
+//! use futures::{TryStreamExt as _, stream};
+//! use registry_store::backend::ReadRange;
+//! use registry_store::backend::fs::FilesystemBackend;
+//! use registry_store::digest::{Algorithm, Digest};
+//! use registry_store::manifest::Manifest;
+//! use registry_store::options::StoreOptions;
+//! use registry_store::store::Store;
+//! use registry_store::uploads::ResumeAt;
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = tempfile::tempdir()?;
+//! # let directory = directory.path();
+//! let backend = FilesystemBackend::open(directory)?;
+//! let store = Store::new(Arc::new(backend), StoreOptions::default());
+//! let repository = store.repository(&"library/hello".parse()?);
+//!
+//! // A blob whose digest is known, from any stream of bytes.
+//! let config = Bytes::from_static(b"{}");
+//! let config_digest = Digest::sha256(&config);
+//! repository.blobs().put(&config_digest, stream::iter([Ok(config)])).await?;
+//!
+//! // The same in parts; another process could go on with it at any point.
+//! let layer_digest = Digest::sha256(b"hello, world");
+//! let upload = repository.uploads().start(Algorithm::Sha256).await?;
+//! let first = stream::iter([Ok(Bytes::from_static(b"hello, "))]);
+//! let upload = repository.uploads().append(upload.id, ResumeAt::default(), first).await?;
+//! let at = ResumeAt { tip: Some(upload.tip), offset: None };
+//! let last = stream::iter([Ok(Bytes::from_static(b"world"))]);
+//! repository.uploads().commit(upload.id, at, &layer_digest, last).await?;
+//!
+//! // A manifest that binds them, under a tag.
+//! let document = format!(
+//!     r#"{{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+//!          "config": {{"mediaType": "application/vnd.oci.image.config.v1+json",
+//!                      "digest": "{config_digest}", "size": 2}},
+//!          "layers": [{{"mediaType": "application/vnd.oci.image.layer.v1.tar",
+//!                       "digest": "{layer_digest}", "size": 12}}]}}"#
+//! );
+//! let manifest = Manifest::parse(None, document.into())?;
+//! let digest = manifest.digest(Algorithm::Sha256);
+//! repository.manifests().put(&manifest, &digest, &["latest".parse()?]).await?;
+//!
+//! // And back.
+//! let pulled = repository.manifests().get(&"latest".parse()?).await?;
+//! assert_eq!(&pulled.bytes, manifest.bytes());
+//! let blob = repository.blobs().get(&layer_digest, ReadRange::Full).await?;
+//! let bytes: Vec<Bytes> = blob.into_stream().try_collect().await?;
+//! assert_eq!(bytes.concat(), b"hello, world");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Where to find what
+//!
+//! | question | place |
+//! |---|---|
+//! | What can be asked for, and how is it spelled? | the values: [`digest`], [`name`], [`reference`], [`upload_id`], [`media_type`], [`descriptor`], [`manifest`] |
+//! | How do I open a store? | [`store::Store`], [`options::StoreOptions`], [`backend::fs`], [`backend::MemoryBackend`] |
+//! | What can I do with a repository? | [`repository::Repository`] and what it hands out: [`blobs`], [`uploads`], [`manifests`], [`tags`], [`referrers`] |
+//! | What can go wrong? | [`error::Error`]; faults of the request and faults of the storage never share a variant |
+//! | What is on disk? | [`layout`] |
+//! | What must another storage promise? | [`backend`] |
+//! | Who clears up? | [`store::Store::maintenance`], which the embedder runs; [`purge`], [`damage`] |
+//!
+//! # What to know before embedding it
+//!
+//! * It runs on [tokio](https://tokio.rs): the caller's runtime, with its time enabled. Nothing is global, and
+//!   nothing runs in the background unless [`store::Store::maintenance`] is spawned.
+//! * **Any future may be dropped** at any await. What is left is a state that a crash could have left; whatever
+//!   must not stop half-way runs on a task of its own.
+//! * **Bodies are streams**, in both directions. An upload holds at most 2.5 MiB, a download 1 MiB, whatever
+//!   their size.
+//! * Time and chance come from [`options`], so that tests own them.
+//! * Who may do what is for the caller to decide: a store trusts whoever has it.
 
 pub mod backend;
 pub mod blobs;

@@ -1,1 +1,30 @@
 //! The engine, each test on every backend.
+
+/// Stamps each test, a function of a [`World`](registry_tests::world::World), for every backend.
+macro_rules! on_every_backend {
+    ($($test:ident),* $(,)?) => {
+        mod memory {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(registry_tests::world::World::memory()).await;
+            })*
+        }
+
+        mod filesystem {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(registry_tests::world::World::filesystem()).await;
+            })*
+        }
+    };
+}
+
+mod blobs;
+mod catalog;
+mod healing;
+mod manifests;
+mod model;
+mod mounting;
+mod referrers;
+mod tags;
+mod uploads;

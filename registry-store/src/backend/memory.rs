@@ -47,14 +47,8 @@ impl MemoryBackend {
 
     /// An empty one that takes the time of [`Meta::modified`] from `clock`.
     pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
-        let shared = Shared {
-            state: Mutex::default(),
-            locks: KeyedLocks::default(),
-            clock,
-        };
-        Self {
-            shared: Arc::new(shared),
-        }
+        let shared = Shared { state: Mutex::default(), locks: KeyedLocks::default(), clock };
+        Self { shared: Arc::new(shared) }
     }
 
     /// What was quarantined, in that order, for an operator to look at.
@@ -169,11 +163,7 @@ impl Backend for MemoryBackend {
     ) -> Result<Page<Child>> {
         let children = self.state().children(prefix, after, limit);
         let children = children.into_iter().map(|(name, is_object)| {
-            if is_object {
-                Child::Object(name)
-            } else {
-                Child::Prefix(name)
-            }
+            if is_object { Child::Object(name) } else { Child::Prefix(name) }
         });
         Ok(Page::cut(children, limit))
     }
@@ -186,12 +176,7 @@ impl Backend for MemoryBackend {
                 (&keys.data, Some(keys.clone()), draft)
             }
         };
-        Ok(Box::new(MemoryStaged {
-            backend: self.clone(),
-            name: name.clone(),
-            session,
-            draft,
-        }))
+        Ok(Box::new(MemoryStaged { backend: self.clone(), name: name.clone(), session, draft }))
     }
 
     /// There is nothing to remove: what is no session is held by its [`Staged`] alone.
@@ -229,10 +214,7 @@ impl MemoryBackend {
                 return Err(Error::new(ErrorKind::NotFound, "resume session").at(&keys.root));
             }
         };
-        let stored = Stored {
-            content: Content::Session(draft.clone()),
-            modified: now,
-        };
+        let stored = Stored { content: Content::Session(draft.clone()), modified: now };
         state.objects.insert(keys.data.clone(), stored);
         Ok(draft)
     }
@@ -274,10 +256,9 @@ impl Content {
 
 impl State {
     fn head(&self, key: &Key) -> Option<Meta> {
-        self.objects.get(key).map(|found| Meta {
-            size: found.content.size(),
-            modified: Some(found.modified),
-        })
+        self.objects
+            .get(key)
+            .map(|found| Meta { size: found.content.size(), modified: Some(found.modified) })
     }
 
     fn put(&mut self, key: Key, bytes: Bytes, modified: SystemTime) {
@@ -353,10 +334,7 @@ enum DraftBytes {
 
 impl Draft {
     fn of(bytes: &[u8]) -> Self {
-        Self {
-            bytes: DraftBytes::Growing(bytes.to_vec()),
-            notes: BTreeMap::new(),
-        }
+        Self { bytes: DraftBytes::Growing(bytes.to_vec()), notes: BTreeMap::new() }
     }
 }
 
@@ -376,9 +354,9 @@ impl DraftBytes {
 
     fn from(&self, start: usize) -> Bytes {
         match self {
-            Self::Growing(bytes) => bytes
-                .get(start..)
-                .map_or_else(Bytes::new, Bytes::copy_from_slice),
+            Self::Growing(bytes) => {
+                bytes.get(start..).map_or_else(Bytes::new, Bytes::copy_from_slice)
+            }
             Self::Promoted { bytes, .. } => bytes.slice(start.min(bytes.len())..),
         }
     }
@@ -395,10 +373,7 @@ impl DraftBytes {
         if let Self::Growing(bytes) = self {
             let mut bytes = std::mem::take(bytes);
             bytes.shrink_to_fit();
-            *self = Self::Promoted {
-                bytes: bytes.into(),
-                to: to.clone(),
-            };
+            *self = Self::Promoted { bytes: bytes.into(), to: to.clone() };
         }
         self.from(0)
     }
@@ -415,7 +390,7 @@ struct MemoryStaged {
 
 impl fmt::Debug for MemoryStaged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "MemoryStaged({} bytes of {})", self.offset(), self.name)
+        write!(f, "MemoryStaged({} bytes of {})", self.tip().offset, self.name)
     }
 }
 
@@ -448,8 +423,8 @@ impl MemoryStaged {
 
 #[async_trait]
 impl Staged for MemoryStaged {
-    fn offset(&self) -> u64 {
-        lock(&self.draft).bytes.len()
+    fn tip(&self) -> Tip {
+        Tip { offset: lock(&self.draft).bytes.len(), token: None }
     }
 
     fn is_promoted(&self) -> bool {
@@ -480,10 +455,7 @@ impl Staged for MemoryStaged {
         if self.session.is_some() {
             state.put(copy.clone(), note, now);
         }
-        Ok(Tip {
-            offset,
-            token: None,
-        })
+        Ok(Tip { offset, token: None })
     }
 
     async fn note(&mut self, offset: u64) -> Result<Option<(u64, Bytes)>> {
@@ -610,20 +582,13 @@ mod tests {
             block_on(backend.quarantine(&key("a"))).unwrap();
         }
         let found = backend.quarantined();
-        assert_eq!(
-            found,
-            [(key("a"), "first".into()), (key("a"), "second".into())]
-        );
+        assert_eq!(found, [(key("a"), "first".into()), (key("a"), "second".into())]);
     }
 
     #[test]
     fn bytes_that_were_put_in_a_sessions_place_are_a_session_without_notes() {
         let backend = MemoryBackend::new();
-        let keys = SessionKeys {
-            root: key("u"),
-            data: key("u/data"),
-            record: key("u/_record"),
-        };
+        let keys = SessionKeys { root: key("u"), data: key("u/data"), record: key("u/_record") };
         block_on(backend.put(&keys.data, "foreign".into(), PutMode::Create)).unwrap();
         let open = OpenSession::Resume(None);
         let mut staged = block_on(backend.stage(Stage::Session { keys: &keys, open })).unwrap();

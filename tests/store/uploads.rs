@@ -1,0 +1,271 @@
+//! Upload sessions: begun, added to, taken up by another process, committed, cancelled, expired.
+
+use std::time::Duration;
+
+use futures::{FutureExt as _, StreamExt as _, stream};
+use registry_store::backend::{BackendExt as _, PutMode, Tip};
+use registry_store::digest::{Algorithm, Digest};
+use registry_store::error::Error;
+use registry_store::layout::RepositoryLayout;
+use registry_store::uploads::ResumeAt;
+use registry_tests::world::{World, body, broken_body, no_body, pull, push, repository};
+
+on_every_backend!(
+    a_session_in_parts_becomes_a_blob,
+    a_session_may_get_all_its_bytes_with_the_commit,
+    the_algorithm_may_show_only_at_the_end,
+    a_session_hashed_with_sha512_becomes_a_blob,
+    a_session_is_gone_after_the_commit,
+    another_process_goes_on_with_a_session,
+    a_session_whose_record_is_lost_is_hashed_anew,
+    a_request_that_begins_elsewhere_is_refused_and_changes_nothing,
+    a_part_sent_twice_is_not_appended_twice,
+    a_body_that_breaks_off_leaves_what_arrived,
+    a_request_that_is_dropped_leaves_a_session_that_goes_on,
+    a_wrong_digest_leaves_the_session_as_it_was,
+    a_newer_request_takes_the_place_of_an_older,
+    a_cancelled_session_is_gone,
+    sessions_of_another_repository_are_unknown,
+    a_session_does_not_make_a_repository,
+    sessions_expire_by_their_age,
+    what_is_left_of_a_session_without_a_mark_expires,
+);
+
+fn at(tip: &Tip) -> ResumeAt {
+    ResumeAt { tip: Some(tip.clone()), offset: None }
+}
+
+fn anywhere() -> ResumeAt {
+    ResumeAt::default()
+}
+
+async fn a_session_in_parts_becomes_a_blob(world: World) {
+    let repository = world.repository("a/b");
+    let uploads = repository.uploads();
+    let mut status = uploads.start(Algorithm::Sha256).await.unwrap();
+    assert_eq!(status.tip.offset, 0);
+    for (part, offset) in [("hel", 3), ("", 3), ("lo, ", 7)] {
+        status = uploads.append(status.id, at(&status.tip), body(&[part])).await.unwrap();
+        assert_eq!(status.tip.offset, offset);
+        assert_eq!(uploads.status(status.id, None).await.unwrap().tip.offset, offset);
+    }
+    let digest = Digest::sha256(b"hello, world");
+    let size = uploads.commit(status.id, at(&status.tip), &digest, body(&["world"])).await.unwrap();
+    assert_eq!(size, 12);
+    assert_eq!(pull(&repository, &digest).await.unwrap(), b"hello, world");
+}
+
+async fn a_session_may_get_all_its_bytes_with_the_commit(world: World) {
+    let repository = world.repository("a");
+    for content in [&b""[..], b"x", &[7; 1_500_000]] {
+        let id = repository.uploads().start(Algorithm::Sha256).await.unwrap().id;
+        let digest = Digest::sha256(content);
+        repository.uploads().commit(id, anywhere(), &digest, body(&[content])).await.unwrap();
+        assert!(pull(&repository, &digest).await.unwrap() == content);
+    }
+}
+
+async fn the_algorithm_may_show_only_at_the_end(world: World) {
+    let repository = world.repository("a");
+    let status = repository.uploads().start(Algorithm::Sha256).await.unwrap();
+    repository.uploads().append(status.id, anywhere(), body(&["hello"])).await.unwrap();
+    let digest = Digest::of(Algorithm::Sha512, b"hello");
+    repository.uploads().commit(status.id, anywhere(), &digest, no_body()).await.unwrap();
+    assert_eq!(pull(&repository, &digest).await.unwrap(), b"hello");
+}
+
+async fn a_session_hashed_with_sha512_becomes_a_blob(world: World) {
+    let repository = world.repository("a");
+    let id = repository.uploads().start(Algorithm::Sha512).await.unwrap().id;
+    repository.uploads().append(id, anywhere(), body(&["hel"])).await.unwrap();
+    let other = registry_tests::world::repository(&world.another_process(), "a");
+    let digest = Digest::of(Algorithm::Sha512, b"hello");
+    other.uploads().commit(id, anywhere(), &digest, body(&["lo"])).await.unwrap();
+    assert_eq!(pull(&repository, &digest).await.unwrap(), b"hello");
+}
+
+async fn a_session_is_gone_after_the_commit(world: World) {
+    let repository = world.repository("a");
+    let id = repository.uploads().start(Algorithm::Sha256).await.unwrap().id;
+    let digest = Digest::sha256(b"x");
+    repository.uploads().commit(id, anywhere(), &digest, body(&["x"])).await.unwrap();
+    let error = repository.uploads().status(id, None).await.unwrap_err();
+    assert!(matches!(error, Error::UploadUnknown { .. }));
+    let below = RepositoryLayout::new(repository.name()).uploads();
+    assert_eq!(world.backend.list(&below, None).count().await, 0);
+}
+
+async fn another_process_goes_on_with_a_session(world: World) {
+    let content: Vec<u8> = (0..2_000_000u32).map(|n| (n % 253) as u8).collect();
+    let uploads = world.repository("a").uploads();
+    let mut status = uploads.start(Algorithm::Sha256).await.unwrap();
+    for part in content.chunks(300_007) {
+        let other = repository(&world.another_process(), "a");
+        let appended = other.uploads().append(status.id, at(&status.tip), body(&[part])).await;
+        status = appended.unwrap();
+    }
+    let digest = Digest::sha256(&content);
+    let other = repository(&world.another_process(), "a");
+    other.uploads().commit(status.id, at(&status.tip), &digest, no_body()).await.unwrap();
+    assert!(pull(&world.repository("a"), &digest).await.unwrap() == content);
+}
+
+async fn a_session_whose_record_is_lost_is_hashed_anew(world: World) {
+    let repository = world.repository("a");
+    let id = repository.uploads().start(Algorithm::Sha256).await.unwrap().id;
+    repository.uploads().append(id, anywhere(), body(&["hel"])).await.unwrap();
+    let keys = RepositoryLayout::new(repository.name()).session(id);
+    world.backend.delete(&[keys.record]).await.unwrap();
+    let digest = Digest::sha256(b"hello");
+    repository.uploads().commit(id, anywhere(), &digest, body(&["lo"])).await.unwrap();
+    assert_eq!(pull(&repository, &digest).await.unwrap(), b"hello");
+}
+
+async fn a_request_that_begins_elsewhere_is_refused_and_changes_nothing(world: World) {
+    let uploads = world.repository("a").uploads();
+    let id = uploads.start(Algorithm::Sha256).await.unwrap().id;
+    uploads.append(id, anywhere(), body(&["hello"])).await.unwrap();
+    for offset in [0, 4, 6] {
+        let elsewhere = ResumeAt { tip: None, offset: Some(offset) };
+        let error = uploads.append(id, elsewhere.clone(), body(&["x"])).await.unwrap_err();
+        assert!(matches!(error, Error::UploadOffset { expected: 5, found, .. } if found == offset));
+        let digest = Digest::sha256(b"hello");
+        let error = uploads.commit(id, elsewhere, &digest, body(&["x"])).await.unwrap_err();
+        assert!(matches!(error, Error::UploadOffset { expected: 5, .. }));
+    }
+    uploads.commit(id, anywhere(), &Digest::sha256(b"hello"), no_body()).await.unwrap();
+}
+
+async fn a_part_sent_twice_is_not_appended_twice(world: World) {
+    let uploads = world.repository("a").uploads();
+    let begun = uploads.start(Algorithm::Sha256).await.unwrap();
+    uploads.append(begun.id, at(&begun.tip), body(&["hello"])).await.unwrap();
+    let again = uploads.append(begun.id, at(&begun.tip), body(&["hello"])).await.unwrap_err();
+    assert!(matches!(again, Error::UploadOffset { expected: 5, found: 0, .. }));
+}
+
+async fn a_body_that_breaks_off_leaves_what_arrived(world: World) {
+    let repository = world.repository("a");
+    let uploads = repository.uploads();
+    let id = uploads.start(Algorithm::Sha256).await.unwrap().id;
+    let error = uploads.append(id, anywhere(), broken_body(b"hel")).await.unwrap_err();
+    assert!(matches!(error, Error::Body(_)));
+    assert_eq!(uploads.status(id, None).await.unwrap().tip.offset, 3);
+    let digest = Digest::sha256(b"hello, world");
+    let error = uploads.commit(id, anywhere(), &digest, broken_body(b"lo, ")).await.unwrap_err();
+    assert!(matches!(error, Error::Body(_)));
+    assert_eq!(uploads.status(id, None).await.unwrap().tip.offset, 7);
+    uploads.commit(id, anywhere(), &digest, body(&["world"])).await.unwrap();
+    assert_eq!(pull(&repository, &digest).await.unwrap(), b"hello, world");
+}
+
+async fn a_request_that_is_dropped_leaves_a_session_that_goes_on(world: World) {
+    let repository = world.repository("a");
+    let uploads = repository.uploads();
+    let id = uploads.start(Algorithm::Sha256).await.unwrap().id;
+    let content = vec![5u8; 3_000_000];
+    // Sends all it has, then waits for ever; dropped after some polls, at some point of storing it.
+    let parts: Vec<_> = content.chunks(100_000).map(|part| Ok(part.to_vec().into())).collect();
+    let endless = stream::iter(parts).chain(stream::pending());
+    let mut request = Box::pin(uploads.append(id, anywhere(), endless));
+    for _ in 0..20 {
+        assert!(request.as_mut().now_or_never().is_none());
+        tokio::task::yield_now().await;
+    }
+    drop(request);
+
+    let reached = uploads.status(id, None).await.unwrap().tip.offset as usize;
+    assert!(reached <= content.len());
+    let digest = Digest::sha256(&content);
+    uploads.commit(id, anywhere(), &digest, body(&[&content[reached..]])).await.unwrap();
+    assert!(pull(&repository, &digest).await.unwrap() == content);
+}
+
+async fn a_wrong_digest_leaves_the_session_as_it_was(world: World) {
+    let repository = world.repository("a");
+    let uploads = repository.uploads();
+    let id = uploads.start(Algorithm::Sha256).await.unwrap().id;
+    uploads.append(id, anywhere(), body(&["hel"])).await.unwrap();
+    for wrong in [Digest::sha256(b"other"), Digest::of(Algorithm::Sha512, b"other")] {
+        let error = uploads.commit(id, anywhere(), &wrong, body(&["p!"])).await.unwrap_err();
+        assert!(matches!(error, Error::DigestMismatch { expected, .. } if expected == wrong));
+        assert_eq!(uploads.status(id, None).await.unwrap().tip.offset, 3);
+    }
+    let digest = Digest::sha256(b"hello");
+    uploads.commit(id, anywhere(), &digest, body(&["lo"])).await.unwrap();
+    assert_eq!(pull(&repository, &digest).await.unwrap(), b"hello");
+}
+
+async fn a_newer_request_takes_the_place_of_an_older(world: World) {
+    let repository = world.repository("a");
+    let uploads = repository.uploads();
+    let id = uploads.start(Algorithm::Sha256).await.unwrap().id;
+    let hanging = body(&["hel"]).chain(stream::pending());
+    let (older, newer) = futures::join!(uploads.append(id, anywhere(), hanging), async {
+        tokio::task::yield_now().await;
+        uploads.status(id, None).await
+    },);
+    assert!(matches!(older, Err(Error::UploadSuperseded { .. })), "{older:?}");
+    let reached = newer.unwrap().tip.offset as usize;
+    assert!(reached == 0 || reached == 3);
+    let digest = Digest::sha256(b"hello");
+    uploads.commit(id, anywhere(), &digest, body(&[&"hello"[reached..]])).await.unwrap();
+    assert_eq!(pull(&repository, &digest).await.unwrap(), b"hello");
+}
+
+async fn a_cancelled_session_is_gone(world: World) {
+    let uploads = world.repository("a").uploads();
+    let id = uploads.start(Algorithm::Sha256).await.unwrap().id;
+    uploads.append(id, anywhere(), body(&["hello"])).await.unwrap();
+    uploads.cancel(id).await.unwrap();
+    assert!(matches!(uploads.cancel(id).await, Err(Error::UploadUnknown { .. })));
+    let error = uploads.append(id, anywhere(), body(&["hello"])).await.unwrap_err();
+    assert!(matches!(error, Error::UploadUnknown { .. }));
+    let everything = "docker".parse().unwrap();
+    assert_eq!(world.backend.list(&everything, None).count().await, 0);
+}
+
+async fn sessions_of_another_repository_are_unknown(world: World) {
+    let id = world.repository("a").uploads().start(Algorithm::Sha256).await.unwrap().id;
+    for name in ["b", "a/b"] {
+        let error = world.repository(name).uploads().status(id, None).await.unwrap_err();
+        assert!(matches!(error, Error::UploadUnknown { .. }));
+    }
+}
+
+async fn a_session_does_not_make_a_repository(world: World) {
+    let repository = world.repository("a");
+    repository.uploads().start(Algorithm::Sha256).await.unwrap();
+    assert!(!repository.exists().await.unwrap());
+    assert!(world.store.repositories(None, 10).await.unwrap().items.is_empty());
+}
+
+async fn sessions_expire_by_their_age(world: World) {
+    let uploads = world.repository("a/b").uploads();
+    let day = Duration::from_hours(24);
+    let old = uploads.start(Algorithm::Sha256).await.unwrap().id;
+    world.clock.advance(day);
+    let young = uploads.start(Algorithm::Sha256).await.unwrap().id;
+    world.clock.advance(day);
+
+    assert_eq!(world.store.purge_uploads(day * 3).await.unwrap().uploads, 0);
+    assert_eq!(world.store.purge_uploads(day + day / 2).await.unwrap().uploads, 1);
+    assert!(matches!(uploads.status(old, None).await, Err(Error::UploadUnknown { .. })));
+    uploads.status(young, None).await.unwrap();
+    assert_eq!(world.store.purge_uploads(day / 2).await.unwrap().uploads, 1);
+    push(&world.repository("a/b"), b"still works").await;
+}
+
+async fn what_is_left_of_a_session_without_a_mark_expires(world: World) {
+    let repository = world.repository("a");
+    let id = repository.uploads().start(Algorithm::Sha256).await.unwrap().id;
+    let keys = RepositoryLayout::new(repository.name()).session(id);
+    world.backend.delete(&[keys.mark.clone()]).await.unwrap();
+    let litter = keys.root.child("litter").unwrap();
+    world.backend.put(&litter, "x".into(), PutMode::Create).await.unwrap();
+    let hour = Duration::from_hours(1);
+    assert_eq!(world.store.purge_uploads(hour).await.unwrap().litter, 0);
+    world.clock.advance(hour * 2);
+    assert_eq!(world.store.purge_uploads(hour).await.unwrap().litter, 1);
+    assert_eq!(world.backend.list(&keys.root, None).count().await, 0);
+}

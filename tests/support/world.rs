@@ -1,0 +1,155 @@
+//! [`World`]: a store to test on, whatever backend is below it.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use futures::{Stream, TryStreamExt as _, stream};
+use registry_store::backend::{Backend, MemoryBackend, ReadRange};
+use registry_store::digest::{Algorithm, Digest};
+use registry_store::error::{BodyError, Result};
+use registry_store::options::{Clock, Random, StoreOptions};
+use registry_store::repository::Repository;
+use registry_store::store::Store;
+
+/// A store, what is below it, and the means to look at it as another process would.
+pub struct World {
+    /// The store under test.
+    pub store: Store,
+    /// What is below it: for damage, and for a look at what was written.
+    pub backend: Arc<dyn Backend>,
+    /// The store's time.
+    pub clock: Arc<TestClock>,
+    again: Box<dyn Fn() -> Arc<dyn Backend> + Send + Sync>,
+    random: Arc<TestRandom>,
+}
+
+impl World {
+    /// On memory.
+    pub fn memory() -> Self {
+        let backend = MemoryBackend::new();
+        Self::on(move || Arc::new(backend.clone()))
+    }
+
+    /// On a directory that goes when this does.
+    pub fn filesystem() -> Self {
+        Self::memory()
+    }
+
+    fn on(again: impl Fn() -> Arc<dyn Backend> + Send + Sync + 'static) -> Self {
+        let (clock, random) = (Arc::new(TestClock::default()), Arc::new(TestRandom::default()));
+        let backend = again();
+        let options = options(&clock, &random);
+        let store = Store::new(backend.clone(), options);
+        Self { store, backend, clock, again: Box::new(again), random }
+    }
+
+    /// What another process that opens the same storage works with.
+    pub fn another_process(&self) -> Store {
+        Store::new((self.again)(), options(&self.clock, &self.random))
+    }
+
+    /// A repository of the store.
+    pub fn repository(&self, name: &str) -> Repository {
+        repository(&self.store, name)
+    }
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "World({:?})", self.backend)
+    }
+}
+
+fn options(clock: &Arc<TestClock>, random: &Arc<TestRandom>) -> StoreOptions {
+    StoreOptions { clock: clock.clone(), random: random.clone(), ..StoreOptions::default() }
+}
+
+/// A repository of a store, by a name that is known to be good.
+pub fn repository(store: &Store, name: &str) -> Repository {
+    store.repository(&name.parse().expect("a test's names are of the grammar"))
+}
+
+/// Time that stands still until it is moved on. It begins now, so that what a filesystem notes is not older.
+#[derive(Debug)]
+pub struct TestClock(Mutex<SystemTime>);
+
+impl Default for TestClock {
+    fn default() -> Self {
+        Self(Mutex::new(registry_store::options::SystemClock.now()))
+    }
+}
+
+impl TestClock {
+    /// Moves time on.
+    pub fn advance(&self, by: Duration) {
+        *self.0.lock().expect("nobody panics while holding it") += by;
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> SystemTime {
+        *self.0.lock().expect("nobody panics while holding it")
+    }
+}
+
+/// Bytes that differ each time and are the same in every run.
+#[derive(Debug, Default)]
+pub struct TestRandom(AtomicU64);
+
+impl Random for TestRandom {
+    fn bytes(&self) -> [u8; 16] {
+        let count = self.0.fetch_add(1, Ordering::Relaxed);
+        let digest = Digest::sha256(&count.to_be_bytes());
+        digest.as_bytes()[..16].try_into().expect("a digest is longer")
+    }
+}
+
+/// A body that comes in these parts.
+pub fn body<P: AsRef<[u8]>>(parts: &[P]) -> impl Stream<Item = Result<Bytes, BodyError>> + use<P> {
+    let parts: Vec<_> =
+        parts.iter().map(|part| Ok(Bytes::copy_from_slice(part.as_ref()))).collect();
+    stream::iter(parts)
+}
+
+/// A body that breaks off after these bytes.
+pub fn broken_body(bytes: &[u8]) -> impl Stream<Item = Result<Bytes, BodyError>> + use<> {
+    let parts = vec![Ok(Bytes::copy_from_slice(bytes)), Err("the client left".into())];
+    stream::iter(parts)
+}
+
+/// A body of nothing.
+pub fn no_body() -> impl Stream<Item = Result<Bytes, BodyError>> {
+    stream::empty()
+}
+
+/// Pushes a blob and returns its sha256 digest.
+pub async fn push(repository: &Repository, content: &[u8]) -> Digest {
+    push_as(repository, Algorithm::Sha256, content).await
+}
+
+/// Pushes a blob and returns its digest of an algorithm.
+pub async fn push_as(repository: &Repository, algorithm: Algorithm, content: &[u8]) -> Digest {
+    let digest = Digest::of(algorithm, content);
+    let size = repository.blobs().put(&digest, body(&[content])).await.expect("a good blob");
+    assert_eq!(size, content.len() as u64);
+    digest
+}
+
+/// Reads a whole blob.
+pub async fn pull(repository: &Repository, digest: &Digest) -> Result<Vec<u8>> {
+    pull_range(repository, digest, ReadRange::Full).await
+}
+
+/// Reads a part of a blob.
+pub async fn pull_range(
+    repository: &Repository,
+    digest: &Digest,
+    range: ReadRange,
+) -> Result<Vec<u8>> {
+    let blob = repository.blobs().get(digest, range).await?;
+    let parts: Vec<Bytes> = blob.into_stream().try_collect().await?;
+    Ok(parts.concat())
+}
