@@ -34,8 +34,10 @@ const STORE: &[&[&str]] = &[
 /// The modules of `registry-http`, lowest first.
 const HTTP: &[&[&str]] = &[
     &["options"],
-    &["error"],
+    &["refusal"],
     &["body", "endpoint", "headers", "range"],
+    // How a failure looks to a client: knows every kind of failure there is.
+    &["error"],
     &["handler"],
     &["auth", "notifications", "metrics", "access_log", "health", "idle"],
     &["config"],
@@ -107,7 +109,7 @@ fn cycles(of: &Crate) -> Complaints {
 fn root_imports(of: &Crate) -> Complaints {
     let mut complaints = Complaints::new();
     for source in of.sources.iter().filter(|source| !source.module().is_empty()) {
-        for path in of.paths(source) {
+        for path in source.paths() {
             let is_of_root = matches!(path.segments.as_slice(), [first, second, ..]
                 if first == "crate" && second.starts_with(char::is_uppercase));
             if is_of_root {
@@ -179,7 +181,8 @@ fn strongly_connected(graph: &BTreeMap<String, BTreeSet<String>>) -> Vec<Vec<Str
         graph.keys().map(|node| (node, reached(node))).collect();
     let mut cycles = BTreeSet::new();
     for (node, reachable) in &reach {
-        let both_ways = |other: &&&String| reach.get(**other).is_some_and(|back| back.contains(node));
+        let both_ways =
+            |other: &&&String| reach.get(**other).is_some_and(|back| back.contains(node));
         let cycle: Vec<String> =
             reachable.iter().filter(both_ways).map(|other| (*other).clone()).collect();
         if !cycle.is_empty() {
@@ -192,6 +195,7 @@ fn strongly_connected(graph: &BTreeMap<String, BTreeSet<String>>) -> Vec<Vec<Str
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::assert_none;
 
     fn store() -> Crate {
         Crate::read("registry-store/src", "registry-store/src")
@@ -203,10 +207,6 @@ mod tests {
 
     fn made_up(files: &[(&str, &str)]) -> Crate {
         Crate::new("made-up", files.iter().copied())
-    }
-
-    fn assert_none(complaints: &[String]) {
-        assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
     }
 
     #[test]

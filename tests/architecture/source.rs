@@ -12,7 +12,12 @@ pub(crate) struct Crate {
     /// What it is called in complaints: its directory.
     pub(crate) name: &'static str,
     pub(crate) sources: Vec<Source>,
+    /// What each module's `pub use` makes of a name.
+    reexports: BTreeMap<Vec<String>, Names>,
 }
+
+/// Names, and the paths they stand for.
+type Names = BTreeMap<String, Vec<String>>;
 
 /// One file.
 #[derive(Debug)]
@@ -38,6 +43,11 @@ pub(crate) struct Path {
 /// What a rule found.
 pub(crate) type Complaints = Vec<String>;
 
+/// Fails with all of them.
+pub(crate) fn assert_none(complaints: &[String]) {
+    assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+}
+
 impl Crate {
     /// Reads `directory` of the workspace.
     pub(crate) fn read(name: &'static str, directory: &str) -> Self {
@@ -61,7 +71,10 @@ impl Crate {
     ) -> Self {
         let sources =
             files.into_iter().map(|(file, text)| Source::new(file.into(), text.into())).collect();
-        let mut this = Self { name, sources };
+        let sources: Vec<Source> = sources;
+        let reexports =
+            sources.iter().map(|source| (source.module(), source.reexports())).collect();
+        let mut this = Self { name, sources, reexports };
         this.mark_test_files();
         this
     }
@@ -92,10 +105,8 @@ impl Crate {
                 return;
             }
             let (module, name) = (&segments[1..length], &segments[length]);
-            let Some(source) = self.sources.iter().find(|source| source.module() == module) else {
-                continue;
-            };
-            if let Some(target) = source.reexports().get(name) {
+            let target = self.reexports.get(module).and_then(|names| names.get(name));
+            if let Some(target) = target {
                 let behind = segments.split_off(length + 1);
                 segments.clone_from(target);
                 segments.extend(behind);
@@ -155,8 +166,8 @@ impl Source {
         declarations.map(child).collect()
     }
 
-    /// Every path the file names.
-    fn paths(&self) -> Vec<Path> {
+    /// Every path the file names, as it names it; see [`Crate::paths`].
+    pub(crate) fn paths(&self) -> Vec<Path> {
         let mut names = self.declared_modules();
         let uses = self.uses();
         for used in &uses {
@@ -184,7 +195,7 @@ impl Source {
     }
 
     /// What `pub use` makes of names of this module, from the crate's root.
-    fn reexports(&self) -> BTreeMap<String, Vec<String>> {
+    fn reexports(&self) -> Names {
         let modules = self.declared_modules();
         let public = self.uses().into_iter().filter(|used| used.is_public && !used.in_test);
         public
@@ -196,7 +207,7 @@ impl Source {
     }
 
     /// The modules the file declares, as absolute paths.
-    fn declared_modules(&self) -> BTreeMap<String, Vec<String>> {
+    fn declared_modules(&self) -> Names {
         let declared = self.tokens.windows(3).filter(|window| {
             window[0].is("mod") && window[1].is_word() && (window[2].is(";") || window[2].is("{"))
         });
@@ -211,12 +222,7 @@ impl Source {
     }
 
     /// A path from the crate's root, or from another crate's name.
-    fn absolute(
-        &self,
-        path: &[String],
-        inside: &[String],
-        names: &BTreeMap<String, Vec<String>>,
-    ) -> Vec<String> {
+    fn absolute(&self, path: &[String], inside: &[String], names: &Names) -> Vec<String> {
         let mut here = [vec!["crate".to_owned()], self.module(), inside.to_vec()].concat();
         let mut rest = path;
         match path.first().map(String::as_str) {
@@ -248,7 +254,8 @@ impl Source {
         let mut found = Vec::new();
         let mut at = 0;
         while at < self.tokens.len() {
-            let behind_sign = at > 0 && (self.tokens[at - 1].is("::") || self.tokens[at - 1].is("."));
+            let behind_sign =
+                at > 0 && (self.tokens[at - 1].is("::") || self.tokens[at - 1].is("."));
             if in_use.contains(&at) || !self.tokens[at].is_word() || behind_sign {
                 at += 1;
                 continue;
@@ -345,7 +352,7 @@ fn use_tree(tokens: &[Token], above: &[String], leaves: &mut Vec<(Vec<String>, O
             leaves.push((path, name.filter(|name| name != "_")));
             return;
         }
-        if token.is_word() && !(token.is("self") && !path.is_empty()) {
+        if token.is_word() && (path.is_empty() || !token.is("self")) {
             path.push(token.text.clone());
         }
         at += 1;
@@ -395,7 +402,8 @@ mod tests {
 
     #[test]
     fn what_a_use_calls_by_another_name_is_known_by_its_own() {
-        let source = "use std::{fs as files, time::SystemTime}; fn a() { files::read(); SystemTime::now() }";
+        let source =
+            "use std::{fs as files, time::SystemTime}; fn a() { files::read(); SystemTime::now() }";
         let paths = resolved(&[("x.rs", source)], "x.rs");
         assert_eq!(paths[2..], ["std::fs::read", "std::time::SystemTime::now"]);
     }
@@ -419,7 +427,11 @@ mod tests {
 
     #[test]
     fn a_file_of_tests_is_known_by_its_declaration() {
-        let files = [("b/mod.rs", "#[cfg(test)] mod checks; mod key;"), ("b/checks.rs", ""), ("b/key.rs", "")];
+        let files = [
+            ("b/mod.rs", "#[cfg(test)] mod checks; mod key;"),
+            ("b/checks.rs", ""),
+            ("b/key.rs", ""),
+        ];
         let made_up = Crate::new("made-up", files);
         let tests: Vec<bool> = made_up.sources.iter().map(|source| source.is_test).collect();
         assert_eq!(tests, [false, true, false]);

@@ -242,8 +242,10 @@ mod tests {
 
     #[test]
     fn comments_are_dropped_and_literals_kept_whole() {
-        let source = "a // b\n/* c /* d */ e */ f(\"g // \\\" h\", r#\"i \" j\"#, 'k', '\\'', b\"l\")";
-        let expected = ["a", "f", "(", "g // \\\" h", ",", "i \" j", ",", "k", ",", "\\'", ",", "l", ")"];
+        let source =
+            "a // b\n/* c /* d */ e */ f(\"g // \\\" h\", r#\"i \" j\"#, 'k', '\\'', b\"l\")";
+        let expected =
+            ["a", "f", "(", "g // \\\" h", ",", "i \" j", ",", "k", ",", "\\'", ",", "l", ")"];
         assert_eq!(words(source), expected);
     }
 
