@@ -1,1 +1,4 @@
 //! What several test suites share.
+
+pub mod backends;
+pub mod polls;
