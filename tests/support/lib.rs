@@ -1,5 +1,6 @@
 //! What several test suites share.
-#![expect(clippy::missing_panics_doc, reason = "a test's helper fails by a panic")]
 
+pub mod backends;
 pub mod documents;
+pub mod polls;
 pub mod world;
