@@ -1,0 +1,863 @@
+//! URLs: the only place where they are taken apart or built.
+//!
+//! Repository names hold slashes, so a path is read from its right end. Every part is percent-decoded once
+//! and then parsed strictly: a slash, a `..` or a NUL that was encoded fails the grammar of what it stands in.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use http::request::Parts;
+use http::uri::Authority;
+use http::{HeaderMap, Method, Uri, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use registry_store::backend::Tip;
+use registry_store::digest::{Algorithm, Digest};
+use registry_store::name::{NameError, RepositoryName};
+use registry_store::reference::{Reference, Tag};
+use registry_store::upload_id::UploadId;
+
+use crate::error::Refusal;
+use crate::options::{Locations, Options};
+
+/// The most tags one manifest can be pushed with (OCI distribution-spec: at least 10 should be supported).
+pub(crate) const MAX_TAGS: usize = 50;
+
+/// What a request line asks for. GET stands for HEAD too.
+///
+/// The numbers are those of the table "Endpoints" in the OCI distribution-spec.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    /// Which methods a path knows.
+    Options { allow: Allow },
+    /// `GET /`: is the process alive? (as Distribution)
+    Root,
+    /// `GET /v2/`: is this a registry? (end-1)
+    Base,
+    /// `GET /v2/_catalog` (as Distribution)
+    Catalog { page: PageQuery },
+    /// `GET /v2/<name>/tags/list` (end-8a, end-8b)
+    ListTags { name: RepositoryName, page: PageQuery },
+    /// `GET /v2/<name>/referrers/<digest>` (end-12a, end-12b)
+    ListReferrers { name: RepositoryName, query: ReferrersQuery },
+    /// `GET /v2/<name>/blobs/<digest>` (end-2)
+    GetBlob { name: RepositoryName, digest: Digest },
+    /// `DELETE /v2/<name>/blobs/<digest>` (end-10)
+    DeleteBlob { name: RepositoryName, digest: Digest },
+    /// `GET /v2/<name>/manifests/<reference>` (end-3)
+    GetManifest { name: RepositoryName, reference: Reference },
+    /// `PUT /v2/<name>/manifests/<reference>` (end-7a, end-7b)
+    PutManifest {
+        name: RepositoryName,
+        reference: Reference,
+        /// The tags given as parameters, which go with a digest only.
+        tags: Vec<Tag>,
+    },
+    /// `DELETE /v2/<name>/manifests/<reference>` (end-9)
+    DeleteManifest { name: RepositoryName, reference: Reference },
+    /// `POST /v2/<name>/blobs/uploads/` (end-4a, end-4b, end-4c, end-11)
+    StartUpload { name: RepositoryName, start: StartUpload },
+    /// `GET` of an upload session (end-13)
+    UploadStatus(UploadTarget),
+    /// `PATCH` of an upload session (end-5)
+    AppendUpload(UploadTarget),
+    /// `PUT` of an upload session (end-6)
+    CommitUpload(UploadTarget, Digest),
+    /// `DELETE` of an upload session (end-14)
+    CancelUpload(UploadTarget),
+}
+
+/// How an upload begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum StartUpload {
+    /// With a session, whose bytes are hashed with this.
+    Session(Algorithm),
+    /// With all of its bytes.
+    Whole(Digest),
+    /// With a blob that is here already; with a session if it is not.
+    Mount {
+        digest: Digest,
+        /// `None` if the client named no repository.
+        from: Option<RepositoryName>,
+    },
+}
+
+/// An upload session and what its address says of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UploadTarget {
+    pub(crate) name: RepositoryName,
+    pub(crate) id: UploadId,
+    /// How far the session had come when the address was handed out, if the client kept that.
+    pub(crate) tip: Option<Tip>,
+}
+
+/// Which page of a listing is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PageQuery {
+    /// `n`: at most so many.
+    pub(crate) limit: Option<usize>,
+    /// `last`: only what comes after this, which need not exist.
+    pub(crate) after: Option<String>,
+}
+
+/// Which page of which referrers is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ReferrersQuery {
+    pub(crate) subject: Digest,
+    /// As the client wrote it; need not be a media type.
+    pub(crate) artifact_type: Option<String>,
+    /// `n`: at most so many.
+    pub(crate) limit: Option<usize>,
+    /// `last`: only what comes after this.
+    pub(crate) after: Option<Digest>,
+}
+
+/// The methods a path knows, as the `Allow` header has them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Allow(Vec<Method>);
+
+impl fmt::Display for Allow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for method in &self.0 {
+            write!(f, "{method}, ")?;
+        }
+        f.write_str(Method::OPTIONS.as_str())
+    }
+}
+
+impl Endpoint {
+    /// Reads a request line.
+    pub(crate) fn parse(method: &Method, uri: &Uri, options: &Options) -> Result<Self, Refusal> {
+        let path =
+            uri.path().strip_prefix(options.path_prefix.as_str()).ok_or(Refusal::NoSuchEndpoint)?;
+        let segments = segments(path).ok_or(Refusal::NoSuchEndpoint)?;
+        let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
+        let resource = Resource::locate(&segments).ok_or(Refusal::NoSuchEndpoint)?;
+        let allow = resource.allow(options);
+        if method == Method::OPTIONS {
+            return Ok(Self::Options { allow });
+        }
+        if !resource.methods().contains(method) {
+            return Err(Refusal::Method { allow });
+        }
+        if !allow.0.contains(method) {
+            return Err(Refusal::Disabled { allow });
+        }
+        resource.endpoint(method, Query(uri.query().unwrap_or_default()))
+    }
+}
+
+/// A path, its parts not yet parsed.
+#[derive(Clone, Copy)]
+enum Resource<'p> {
+    Root,
+    Base,
+    Catalog,
+    Tags { name: &'p [&'p str] },
+    Referrers { name: &'p [&'p str], subject: &'p str },
+    Blob { name: &'p [&'p str], digest: &'p str },
+    Manifest { name: &'p [&'p str], reference: &'p str },
+    Uploads { name: &'p [&'p str] },
+    Upload { name: &'p [&'p str], id: &'p str },
+}
+
+impl<'p> Resource<'p> {
+    fn locate(segments: &'p [&'p str]) -> Option<Self> {
+        Some(match segments {
+            [] => Self::Root,
+            ["v2"] => Self::Base,
+            ["v2", "_catalog"] => Self::Catalog,
+            ["v2", name @ .., "tags", "list"] => Self::Tags { name },
+            ["v2", name @ .., "referrers", subject] => Self::Referrers { name, subject },
+            ["v2", name @ .., "manifests", reference] => Self::Manifest { name, reference },
+            ["v2", name @ .., "blobs", "uploads"] => Self::Uploads { name },
+            ["v2", name @ .., "blobs", "uploads", id] => Self::Upload { name, id },
+            ["v2", name @ .., "blobs", digest] => Self::Blob { name, digest },
+            _ => return None,
+        })
+    }
+
+    /// What can be done to such a thing.
+    fn methods(&self) -> &'static [Method] {
+        const READ: &[Method] = &[Method::GET, Method::HEAD];
+        const BLOB: &[Method] = &[Method::GET, Method::HEAD, Method::DELETE];
+        const MANIFEST: &[Method] = &[Method::GET, Method::HEAD, Method::PUT, Method::DELETE];
+        const UPLOADS: &[Method] = &[Method::POST];
+        const UPLOAD: &[Method] =
+            &[Method::GET, Method::HEAD, Method::PATCH, Method::PUT, Method::DELETE];
+        match self {
+            Self::Root
+            | Self::Base
+            | Self::Catalog
+            | Self::Tags { .. }
+            | Self::Referrers { .. } => READ,
+            Self::Blob { .. } => BLOB,
+            Self::Manifest { .. } => MANIFEST,
+            Self::Uploads { .. } => UPLOADS,
+            Self::Upload { .. } => UPLOAD,
+        }
+    }
+
+    /// What can be done to it here.
+    fn allow(&self, options: &Options) -> Allow {
+        let is_content = matches!(self, Self::Blob { .. } | Self::Manifest { .. });
+        let allowed = |method: &&Method| match **method {
+            Method::GET | Method::HEAD => true,
+            _ if options.read_only => false,
+            Method::DELETE if is_content => options.delete,
+            _ => true,
+        };
+        Allow(self.methods().iter().filter(allowed).cloned().collect())
+    }
+
+    /// Parses the parts, for one of [`Resource::methods`].
+    fn endpoint(self, method: &Method, query: Query<'_>) -> Result<Endpoint, Refusal> {
+        match self {
+            Self::Root => Ok(Endpoint::Root),
+            Self::Base => Ok(Endpoint::Base),
+            Self::Catalog => Ok(Endpoint::Catalog { page: query.page()? }),
+            Self::Tags { name } => {
+                Ok(Endpoint::ListTags { name: repository_name(name)?, page: query.page()? })
+            }
+            Self::Referrers { name, subject } => Ok(Endpoint::ListReferrers {
+                name: repository_name(name)?,
+                query: ReferrersQuery {
+                    subject: subject.parse()?,
+                    artifact_type: query.first("artifactType").map(Cow::into_owned),
+                    limit: query.limit()?,
+                    after: query.parse("last")?,
+                },
+            }),
+            Self::Blob { name, digest } => {
+                let (name, digest) = (repository_name(name)?, digest.parse()?);
+                Ok(match *method {
+                    Method::DELETE => Endpoint::DeleteBlob { name, digest },
+                    _ => Endpoint::GetBlob { name, digest },
+                })
+            }
+            Self::Manifest { name, reference } => {
+                manifest(method, repository_name(name)?, reference, query)
+            }
+            Self::Uploads { name } => Ok(Endpoint::StartUpload {
+                name: repository_name(name)?,
+                start: query.start_upload()?,
+            }),
+            Self::Upload { name, id } => {
+                let target = UploadTarget {
+                    name: repository_name(name)?,
+                    id: id.parse()?,
+                    tip: query.tip()?,
+                };
+                Ok(match *method {
+                    Method::PATCH => Endpoint::AppendUpload(target),
+                    Method::PUT => {
+                        let digest = query.parse("digest")?.ok_or(Refusal::DigestMissing)?;
+                        Endpoint::CommitUpload(target, digest)
+                    }
+                    Method::DELETE => Endpoint::CancelUpload(target),
+                    _ => Endpoint::UploadStatus(target),
+                })
+            }
+        }
+    }
+}
+
+fn manifest(
+    method: &Method,
+    name: RepositoryName,
+    reference: &str,
+    query: Query<'_>,
+) -> Result<Endpoint, Refusal> {
+    match *method {
+        Method::PUT => {
+            let reference = writable_reference(reference)?;
+            let tags = match &reference {
+                Reference::Digest(_) => query.tags()?,
+                Reference::Tag(_) => Vec::new(),
+            };
+            Ok(Endpoint::PutManifest { name, reference, tags })
+        }
+        Method::DELETE => {
+            Ok(Endpoint::DeleteManifest { name, reference: writable_reference(reference)? })
+        }
+        // Nothing can have such a name, so it is not there: the official conformance suite asks for 404.
+        _ => Ok(Endpoint::GetManifest {
+            name,
+            reference: reference.parse().map_err(Refusal::NoSuchReference)?,
+        }),
+    }
+}
+
+/// A reference in a request that changes something: what is wrong with it is told by what it looks like.
+fn writable_reference(text: &str) -> Result<Reference, Refusal> {
+    if text.contains(':') {
+        Ok(Reference::Digest(text.parse()?))
+    } else {
+        text.parse().map(Reference::Tag).map_err(Refusal::Tag)
+    }
+}
+
+fn repository_name(segments: &[&str]) -> Result<RepositoryName, Refusal> {
+    let name = segments.join("/");
+    // An encoded slash would make one segment look like two.
+    if segments.iter().any(|segment| segment.contains('/')) {
+        let found = name.chars().take(80).collect();
+        return Err(NameError::Grammar { found }.into());
+    }
+    Ok(name.parse()?)
+}
+
+/// The decoded segments of a path; those at its end that are empty are left out.
+fn segments(path: &str) -> Option<Vec<Cow<'_, str>>> {
+    let path = match path.strip_prefix('/') {
+        Some(rest) => rest.trim_end_matches('/'),
+        None if path.is_empty() => path,
+        None => return None,
+    };
+    if path.is_empty() {
+        return Some(Vec::new());
+    }
+    Some(path.split('/').map(decode).collect())
+}
+
+/// Percent-decodes once. What is not UTF-8 becomes characters that no grammar here has.
+fn decode(text: &str) -> Cow<'_, str> {
+    percent_decode_str(text).decode_utf8_lossy()
+}
+
+/// The part of a URL behind the question mark.
+///
+/// A `+` stands for itself: no value here has a space, and media types do have a plus. Parameters that are
+/// not known are passed over.
+#[derive(Clone, Copy)]
+struct Query<'q>(&'q str);
+
+impl<'q> Query<'q> {
+    fn all(self, name: &str) -> impl Iterator<Item = Cow<'q, str>> {
+        self.0
+            .split('&')
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+            .filter(move |(key, value)| decode(key) == name && !value.is_empty())
+            .map(|(_, value)| decode(value))
+    }
+
+    /// The first value of a parameter; an empty one is none.
+    fn first(self, name: &str) -> Option<Cow<'q, str>> {
+        self.all(name).next()
+    }
+
+    fn parse<T>(self, name: &str) -> Result<Option<T>, Refusal>
+    where
+        T: std::str::FromStr<Err: Into<Refusal>>,
+    {
+        self.first(name).map(|value| value.parse().map_err(Into::into)).transpose()
+    }
+
+    fn page(self) -> Result<PageQuery, Refusal> {
+        Ok(PageQuery { limit: self.limit()?, after: self.first("last").map(Cow::into_owned) })
+    }
+
+    /// `n`. A number too great to hold is as good as the greatest.
+    fn limit(self) -> Result<Option<usize>, Refusal> {
+        let Some(text) = self.first("n") else {
+            return Ok(None);
+        };
+        if text.bytes().all(|b| b.is_ascii_digit()) {
+            Ok(Some(text.parse().unwrap_or(usize::MAX)))
+        } else {
+            let found = text.chars().take(40).collect();
+            Err(Refusal::PageNumber { found })
+        }
+    }
+
+    fn tags(self) -> Result<Vec<Tag>, Refusal> {
+        let mut tags = Vec::new();
+        for text in self.all("tag") {
+            let tag = text.parse().map_err(Refusal::Tag)?;
+            if !tags.contains(&tag) {
+                tags.push(tag);
+            }
+            if tags.len() > MAX_TAGS {
+                return Err(Refusal::TooManyTags);
+            }
+        }
+        Ok(tags)
+    }
+
+    fn start_upload(self) -> Result<StartUpload, Refusal> {
+        let algorithm = self.parse::<Algorithm>("digest-algorithm")?;
+        if let Some(mount) = self.first("mount") {
+            return Ok(self.mount(&mount, algorithm));
+        }
+        Ok(match self.parse("digest")? {
+            Some(digest) => StartUpload::Whole(digest),
+            None => StartUpload::Session(algorithm.unwrap_or(Algorithm::Sha256)),
+        })
+    }
+
+    /// A mount that cannot be is no error, but the beginning of an upload (end-11).
+    fn mount(self, digest: &str, algorithm: Option<Algorithm>) -> StartUpload {
+        let session = StartUpload::Session(algorithm.unwrap_or(Algorithm::Sha256));
+        let Ok(digest) = digest.parse() else {
+            return session;
+        };
+        match self.first("from").map(|from| from.parse()).transpose() {
+            Ok(from) => StartUpload::Mount { digest, from },
+            Err(_) => session,
+        }
+    }
+
+    fn tip(self) -> Result<Option<Tip>, Refusal> {
+        let token = self.first(TIP).map(Cow::into_owned);
+        let Some(offset) = self.first(OFFSET) else {
+            return Ok(None);
+        };
+        let digits = offset.bytes().all(|b| b.is_ascii_digit());
+        match offset.parse() {
+            Ok(offset) if digits => Ok(Some(Tip { offset, token })),
+            _ => Err(Refusal::UploadAddress),
+        }
+    }
+}
+
+/// The parameters of a session's address that are ours.
+const OFFSET: &str = "_offset";
+const TIP: &str = "_tip";
+
+/// Makes the addresses that answers point at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Links {
+    /// Scheme and host, if locations are to have them.
+    origin: String,
+    /// What stands before `/v2/`.
+    prefix: String,
+}
+
+impl Links {
+    /// As the options ask for, in answer to this request.
+    pub(crate) fn new(options: &Options, head: &Parts) -> Self {
+        let (origin, prefix) = match &options.locations {
+            Locations::Relative => (String::new(), ""),
+            Locations::FromRequest => (origin(head).unwrap_or_default(), ""),
+            Locations::Under(base) => {
+                let host = base.find("://").map_or(0, |scheme| scheme + 3);
+                let path = match base[host..].find('/') {
+                    Some(path) => host + path,
+                    None => base.len(),
+                };
+                (base[..path].to_owned(), &base[path..])
+            }
+        };
+        Self { origin, prefix: format!("{prefix}{}", options.path_prefix) }
+    }
+
+    /// Where a blob can be pulled from.
+    pub(crate) fn blob(&self, name: &RepositoryName, digest: &Digest) -> String {
+        format!("{self}/v2/{name}/blobs/{digest}")
+    }
+
+    /// Where a manifest can be pulled from.
+    pub(crate) fn manifest(&self, name: &RepositoryName, digest: &Digest) -> String {
+        format!("{self}/v2/{name}/manifests/{digest}")
+    }
+
+    /// Where an upload session goes on that has come to `tip`.
+    pub(crate) fn upload(&self, name: &RepositoryName, id: UploadId, tip: &Tip) -> String {
+        let mut url = format!("{self}/v2/{name}/blobs/uploads/{id}?{OFFSET}={}", tip.offset);
+        if let Some(token) = &tip.token {
+            url.push_str(&format!("&{TIP}={}", encode(token)));
+        }
+        url
+    }
+
+    /// The `Link` to the catalog's next page, which begins after `last`.
+    pub(crate) fn next_catalog(&self, limit: usize, last: &RepositoryName) -> String {
+        let last = encode(last.as_str());
+        self.next(&format!("/v2/_catalog?last={last}&n={limit}"))
+    }
+
+    /// The `Link` to the next page of tags.
+    pub(crate) fn next_tags(&self, name: &RepositoryName, limit: usize, last: &Tag) -> String {
+        let last = encode(last.as_str());
+        self.next(&format!("/v2/{name}/tags/list?last={last}&n={limit}"))
+    }
+
+    /// The `Link` to the page of referrers that comes after `last`.
+    pub(crate) fn next_referrers(
+        &self,
+        name: &RepositoryName,
+        query: &ReferrersQuery,
+        last: &Digest,
+    ) -> String {
+        let mut next = format!("/v2/{name}/referrers/{}?last={last}", query.subject);
+        if let Some(artifact_type) = &query.artifact_type {
+            next.push_str(&format!("&artifactType={}", encode(artifact_type)));
+        }
+        if let Some(limit) = query.limit {
+            next.push_str(&format!("&n={limit}"));
+        }
+        self.next(&next)
+    }
+
+    /// RFC 8288 (which follows 5988), always relative: the client asks where it has asked before.
+    fn next(&self, path: &str) -> String {
+        format!("<{}{path}>; rel=\"next\"", self.prefix)
+    }
+}
+
+/// What stands before `/v2/` in a location.
+impl fmt::Display for Links {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.origin, self.prefix)
+    }
+}
+
+/// Everything but the unreserved characters of RFC 3986.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+fn encode(text: &str) -> impl fmt::Display {
+    utf8_percent_encode(text, RESERVED)
+}
+
+/// Scheme and host as the client, or the proxy that speaks for it, sees them.
+fn origin(head: &Parts) -> Option<String> {
+    let forwarded = first_element(&head.headers, header::FORWARDED.as_str());
+    let parameter = |name: &str| {
+        forwarded?.split(';').find_map(|pair| {
+            let (key, value) = pair.split_once('=')?;
+            let value = value.trim().trim_matches('"');
+            key.trim().eq_ignore_ascii_case(name).then_some(value)
+        })
+    };
+    let host = parameter("host")
+        .or_else(|| first_element(&head.headers, "x-forwarded-host"))
+        .or_else(|| head.uri.authority().map(Authority::as_str))
+        .or_else(|| first_element(&head.headers, header::HOST.as_str()))?;
+    let scheme = parameter("proto")
+        .or_else(|| first_element(&head.headers, "x-forwarded-proto"))
+        .or_else(|| head.uri.scheme_str())
+        .filter(|scheme| scheme.eq_ignore_ascii_case("https"))
+        .map_or("http", |_| "https");
+    let host: Authority = host.parse().ok()?;
+    Some(format!("{scheme}://{host}"))
+}
+
+/// The first element of a header that is a list.
+fn first_element<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let value = headers.get(name)?.to_str().ok()?;
+    let first = value.split(',').next()?.trim();
+    (!first.is_empty()).then_some(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Request;
+    use proptest::prelude::*;
+
+    const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    const ID: &str = "6b3c9a93-af5d-473f-a4ff-9710022185cd";
+
+    fn parse_with(options: &Options, method: &str, url: &str) -> Result<Endpoint, Refusal> {
+        let request = Request::builder().method(method).uri(url);
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        Endpoint::parse(&head.method, &head.uri, options)
+    }
+
+    fn parse(method: &str, url: &str) -> Result<Endpoint, Refusal> {
+        parse_with(&Options::default(), method, url)
+    }
+
+    fn links() -> Links {
+        let (head, ()) = Request::new(()).into_parts();
+        Links::new(&Options::default(), &head)
+    }
+
+    /// The address within a `Link`.
+    fn target(link: &str) -> &str {
+        let link = link.strip_prefix('<').unwrap();
+        link.strip_suffix(">; rel=\"next\"").unwrap()
+    }
+
+    fn name() -> impl Strategy<Value = RepositoryName> {
+        "[a-z0-9]{1,4}([._/-][a-z0-9]{1,4}){0,3}(/(tags|manifests|blobs|uploads|list|v2)){0,3}"
+            .prop_map(|text| text.parse().unwrap())
+    }
+
+    fn tag() -> impl Strategy<Value = Tag> {
+        "[a-zA-Z0-9_][a-zA-Z0-9._-]{0,20}".prop_map(|text| text.parse().unwrap())
+    }
+
+    fn digest() -> impl Strategy<Value = Digest> {
+        (any::<[u8; 4]>(), any::<bool>()).prop_map(|(content, long)| {
+            let algorithm = if long { Algorithm::Sha512 } else { Algorithm::Sha256 };
+            Digest::of(algorithm, &content)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_address_of_content_leads_to_it(name in name(), digest in digest()) {
+            prop_assert_eq!(
+                parse("GET", &links().blob(&name, &digest)).unwrap(),
+                Endpoint::GetBlob { name: name.clone(), digest }
+            );
+            prop_assert_eq!(
+                parse("HEAD", &links().manifest(&name, &digest)).unwrap(),
+                Endpoint::GetManifest { name, reference: digest.into() }
+            );
+        }
+
+        #[test]
+        fn the_address_of_a_session_leads_back_to_where_it_was(
+            name in name(), id: [u8; 16], offset: u64, token in proptest::option::of(".{1,12}"),
+            digest in digest(),
+        ) {
+            let id = UploadId::from_random(id);
+            let tip = Tip { offset, token };
+            let url = links().upload(&name, id, &tip);
+            let target = UploadTarget { name, id, tip: Some(tip) };
+            prop_assert_eq!(parse("PATCH", &url).unwrap(), Endpoint::AppendUpload(target.clone()));
+            prop_assert_eq!(
+                parse("PUT", &format!("{url}&digest={digest}&_state=x")).unwrap(),
+                Endpoint::CommitUpload(target, digest)
+            );
+        }
+
+        #[test]
+        fn the_link_of_a_page_leads_to_the_next(
+            name in name(), last in tag(), n: usize, digest in digest(), filter in "[a-z]{1,9}/[a-z+&%.]{1,9}",
+        ) {
+            let page = |after: &str| PageQuery { limit: Some(n), after: Some(after.to_owned()) };
+            prop_assert_eq!(
+                parse("GET", target(&links().next_catalog(n, &name))).unwrap(),
+                Endpoint::Catalog { page: page(name.as_str()) }
+            );
+            prop_assert_eq!(
+                parse("GET", target(&links().next_tags(&name, n, &last))).unwrap(),
+                Endpoint::ListTags { name: name.clone(), page: page(last.as_str()) }
+            );
+            let mut query = ReferrersQuery {
+                subject: digest,
+                artifact_type: Some(filter),
+                limit: Some(n),
+                after: None,
+            };
+            let next = links().next_referrers(&name, &query, &digest);
+            query.after = Some(digest);
+            prop_assert_eq!(
+                parse("GET", target(&next)).unwrap(),
+                Endpoint::ListReferrers { name, query }
+            );
+        }
+
+        #[test]
+        fn a_tag_leads_to_its_manifest(name in name(), tag in tag()) {
+            let url = format!("/v2/{name}/manifests/{tag}");
+            prop_assert_eq!(
+                parse("DELETE", &url).unwrap(),
+                Endpoint::DeleteManifest { name, reference: tag.into() }
+            );
+        }
+
+        #[test]
+        fn no_path_makes_it_panic(path in "/(v2/)?[a-z%0-9/._:?&=-]{0,60}", method in "GET|PUT|POST|PATCH") {
+            if path.parse::<Uri>().is_ok() {
+                let _ = parse(&method, &path);
+            }
+        }
+    }
+
+    #[test]
+    fn slashes_at_the_end_do_not_matter() {
+        for url in ["/v2", "/v2/", "/v2//"] {
+            assert_eq!(parse("GET", url).unwrap(), Endpoint::Base);
+        }
+        for url in ["/v2/a/b/blobs/uploads", "/v2/a/b/blobs/uploads/", "/v2/a/b/blobs/uploads//"] {
+            assert!(matches!(parse("POST", url), Ok(Endpoint::StartUpload { .. })));
+        }
+        assert_eq!(parse("GET", "/").unwrap(), Endpoint::Root);
+    }
+
+    #[test]
+    fn a_repository_may_be_called_like_a_part_of_the_api() {
+        let Ok(Endpoint::ListTags { name, .. }) = parse("GET", "/v2/blobs/uploads/tags/list")
+        else {
+            panic!("not a list of tags");
+        };
+        assert_eq!(name.as_str(), "blobs/uploads");
+    }
+
+    #[test]
+    fn an_encoded_colon_is_a_colon_and_is_decoded_once() {
+        let url = format!("/v2/a/blobs/{}", DIGEST.replace(':', "%3A"));
+        assert!(matches!(parse("GET", &url), Ok(Endpoint::GetBlob { .. })));
+        let url = format!("/v2/a/blobs/{}", DIGEST.replace(':', "%253A"));
+        assert!(matches!(parse("GET", &url), Err(Refusal::Digest(_))));
+    }
+
+    #[test]
+    fn encoded_slashes_dots_and_nul_are_no_part_of_a_name() {
+        for name in ["a%2Fb", "..", "%2e%2e", "a/../b", "a%00", "%ff", "A", "", "a//b", "_x"] {
+            let url = format!("/v2/{name}/tags/list");
+            assert!(matches!(parse("GET", &url), Err(Refusal::Name(_))), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_manifest_that_can_have_no_name_is_unknown_when_read_and_invalid_when_written() {
+        let url = "/v2/a/manifests/.INVALID_MANIFEST_NAME";
+        assert!(matches!(parse("GET", url), Err(Refusal::NoSuchReference(_))));
+        assert!(matches!(parse("PUT", url), Err(Refusal::Tag(_))));
+        assert!(matches!(parse("DELETE", url), Err(Refusal::Tag(_))));
+        let url = "/v2/a/manifests/sha256:abc";
+        assert!(matches!(parse("HEAD", url), Err(Refusal::NoSuchReference(_))));
+        assert!(matches!(parse("PUT", url), Err(Refusal::Digest(_))));
+        let url = "/v2/a/manifests/a%2Fb";
+        assert!(matches!(parse("GET", url), Err(Refusal::NoSuchReference(_))));
+    }
+
+    #[test]
+    fn a_number_of_entries_is_digits_and_may_be_too_great() {
+        let limit = |n: &str| match parse("GET", &format!("/v2/_catalog?n={n}")) {
+            Ok(Endpoint::Catalog { page }) => Ok(page.limit),
+            Ok(other) => panic!("{other:?}"),
+            Err(refusal) => Err(refusal),
+        };
+        assert_eq!(limit("7").unwrap(), Some(7));
+        assert_eq!(limit("0").unwrap(), Some(0));
+        assert_eq!(limit("").unwrap(), None);
+        assert_eq!(limit("99999999999999999999999").unwrap(), Some(usize::MAX));
+        for n in ["-1", "+1", "x", "1.0", "0x1"] {
+            assert!(matches!(limit(n), Err(Refusal::PageNumber { .. })), "{n}");
+        }
+    }
+
+    #[test]
+    fn an_upload_begins_by_what_its_parameters_ask_for() {
+        let start = |query: &str| match parse("POST", &format!("/v2/a/blobs/uploads/?{query}")) {
+            Ok(Endpoint::StartUpload { start, .. }) => Ok(start),
+            Ok(other) => panic!("{other:?}"),
+            Err(refusal) => Err(refusal),
+        };
+        let digest: Digest = DIGEST.parse().unwrap();
+        let mount = |from| StartUpload::Mount { digest, from };
+        let session = StartUpload::Session(Algorithm::Sha256);
+        assert_eq!(start("").unwrap(), session);
+        assert_eq!(
+            start("digest-algorithm=sha512").unwrap(),
+            StartUpload::Session(Algorithm::Sha512)
+        );
+        assert_eq!(start(&format!("digest={DIGEST}")).unwrap(), StartUpload::Whole(digest));
+        assert_eq!(start(&format!("mount={DIGEST}")).unwrap(), mount(None));
+        assert_eq!(
+            start(&format!("mount={DIGEST}&from=b%2Fc")).unwrap(),
+            mount(Some("b/c".parse().unwrap()))
+        );
+        assert_eq!(start("mount=nonsense&from=b").unwrap(), session);
+        assert_eq!(start(&format!("mount={DIGEST}&from=B")).unwrap(), session);
+        assert!(matches!(start("digest=nonsense"), Err(Refusal::Digest(_))));
+        assert!(matches!(start("digest-algorithm=md5"), Err(Refusal::Digest(_))));
+    }
+
+    #[test]
+    fn a_session_needs_its_id_and_its_own_parameters_unchanged() {
+        let url = |query: &str| format!("/v2/a/blobs/uploads/{ID}?{query}");
+        assert!(matches!(
+            parse("GET", &url("")),
+            Ok(Endpoint::UploadStatus(UploadTarget { tip: None, .. }))
+        ));
+        assert!(matches!(parse("PATCH", &url("_offset=-1")), Err(Refusal::UploadAddress)));
+        assert!(matches!(parse("PUT", &url("_offset=1")), Err(Refusal::DigestMissing)));
+        assert!(matches!(parse("PUT", &url("digest=x")), Err(Refusal::Digest(_))));
+        assert!(matches!(parse("GET", "/v2/a/blobs/uploads/no-uuid"), Err(Refusal::UploadId(_))));
+    }
+
+    #[test]
+    fn tags_go_with_a_digest_once_each_and_not_without_end() {
+        let url = |tags: &str| format!("/v2/a/manifests/{DIGEST}?{tags}");
+        let Ok(Endpoint::PutManifest { tags, .. }) = parse("PUT", &url("tag=b&tag=a&tag=b")) else {
+            panic!("not a manifest");
+        };
+        let texts: Vec<&str> = tags.iter().map(Tag::as_str).collect();
+        assert_eq!(texts, ["b", "a"]);
+        assert!(matches!(parse("PUT", &url("tag=-")), Err(Refusal::Tag(_))));
+        let many = |n: usize| (0..n).map(|i| format!("tag=t{i}&")).collect::<String>();
+        assert!(parse("PUT", &url(&many(MAX_TAGS))).is_ok());
+        assert!(matches!(parse("PUT", &url(&many(MAX_TAGS + 1))), Err(Refusal::TooManyTags)));
+    }
+
+    #[test]
+    fn a_method_is_unknown_or_switched_off_or_allowed() {
+        let refused = |options: &Options, method: &str| match parse_with(
+            options,
+            method,
+            &format!("/v2/a/blobs/{DIGEST}"),
+        ) {
+            Err(Refusal::Method { allow }) => format!("unknown, not {allow}"),
+            Err(Refusal::Disabled { allow }) => format!("off, not {allow}"),
+            other => format!("{other:?}"),
+        };
+        let all = Options::default();
+        let keep = Options { delete: false, ..Options::default() };
+        assert_eq!(refused(&all, "PUT"), "unknown, not GET, HEAD, DELETE, OPTIONS");
+        assert_eq!(refused(&keep, "DELETE"), "off, not GET, HEAD, OPTIONS");
+        let read_only = Options { read_only: true, ..Options::default() };
+        assert!(matches!(
+            parse_with(&read_only, "POST", "/v2/a/blobs/uploads/"),
+            Err(Refusal::Disabled { .. })
+        ));
+        let session = format!("/v2/a/blobs/uploads/{ID}");
+        assert!(parse_with(&keep, "DELETE", &session).is_ok());
+        assert!(matches!(
+            parse_with(&read_only, "OPTIONS", &session),
+            Ok(Endpoint::Options { allow }) if allow.to_string() == "GET, HEAD, OPTIONS"
+        ));
+    }
+
+    #[test]
+    fn what_is_not_of_the_api_is_not_found() {
+        for url in ["/v1/", "/v2/a", "/v2/a/b/c", "/v2/a/_oci/ext/discover", "/healthz"] {
+            assert!(matches!(parse("GET", url), Err(Refusal::NoSuchEndpoint)), "{url}");
+        }
+    }
+
+    #[test]
+    fn locations_are_made_of_the_request_or_of_the_options() {
+        let base = |locations: Locations, prefix: &str, headers: &[(&str, &str)]| {
+            let mut request = Request::builder().uri("/v2/");
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let (head, ()) = request.body(()).unwrap().into_parts();
+            let path_prefix = prefix.to_owned();
+            let options = Options { locations, path_prefix, ..Options::default() };
+            Links::new(&options, &head).to_string()
+        };
+        let host = ("host", "one:5000");
+        let proxy = [host, ("x-forwarded-proto", "https"), ("x-forwarded-host", "two, three")];
+        let forwarded = [host, ("forwarded", "for=1.2.3.4;host=\"two:1\";proto=https, host=three")];
+        assert_eq!(base(Locations::Relative, "", &[host]), "");
+        assert_eq!(base(Locations::Relative, "/r", &[host]), "/r");
+        assert_eq!(base(Locations::FromRequest, "/r", &[host]), "http://one:5000/r");
+        assert_eq!(base(Locations::FromRequest, "", &proxy), "https://two");
+        assert_eq!(base(Locations::FromRequest, "", &forwarded), "https://two:1");
+        assert_eq!(base(Locations::FromRequest, "", &[]), "");
+        assert_eq!(base(Locations::FromRequest, "", &[("host", "a/b c")]), "");
+        assert_eq!(
+            base(Locations::Under("https://four/x".to_owned()), "/r", &[]),
+            "https://four/x/r"
+        );
+    }
+
+    #[test]
+    fn paths_lie_behind_the_prefix() {
+        let options = Options { path_prefix: "/registry".to_owned(), ..Options::default() };
+        assert_eq!(parse_with(&options, "GET", "/registry/v2/").unwrap(), Endpoint::Base);
+        assert!(parse_with(&options, "GET", "/v2/").is_err());
+        assert!(parse_with(&options, "GET", "/registryv2/").is_err());
+        let under = Options { locations: Locations::Under("https://four/x".to_owned()), ..options };
+        let (head, ()) = Request::new(()).into_parts();
+        let next = Links::new(&under, &head).next_catalog(5, &"a/b".parse().unwrap());
+        assert_eq!(next, "</x/registry/v2/_catalog?last=a%2Fb&n=5>; rel=\"next\"");
+    }
+}

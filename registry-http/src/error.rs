@@ -1,0 +1,379 @@
+//! What a failure looks like to a client: the only place with error codes and their statuses.
+//!
+//! The form is that of the OCI distribution-spec, "Error Codes". Codes of client faults are from its table,
+//! with three of Distribution's that clients know: `TAG_INVALID`, `RANGE_INVALID` and
+//! `PAGINATION_NUMBER_INVALID`. Faults of the storage are `UNKNOWN` or `UNAVAILABLE`, as Distribution's.
+
+use http::header::{ALLOW, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE, RETRY_AFTER};
+use http::{HeaderName, Method, Response, StatusCode, Uri};
+use registry_store::backend::{self, ErrorKind};
+use registry_store::digest::DigestError;
+use registry_store::error::{BodyError, Error};
+use registry_store::manifest::{MAX_MANIFEST_SIZE, ManifestError};
+use registry_store::media_type::MediaTypeError;
+use registry_store::name::NameError;
+use registry_store::reference::ReferenceError;
+use registry_store::upload_id::UploadIdError;
+use serde_json::{Value, json};
+use thiserror::Error as ThisError;
+
+use crate::body::{BodyFault, ResponseBody};
+use crate::endpoint::{Allow, MAX_TAGS};
+use crate::headers;
+use crate::range;
+
+/// How long a client is asked to wait when the storage is busy or cannot be reached, in seconds.
+const RETRY_SECONDS: u64 = 5;
+
+/// What the protocol refuses before the store is asked.
+#[derive(Debug, ThisError)]
+pub(crate) enum Refusal {
+    /// The path is none of the API's.
+    #[error("there is nothing at this path")]
+    NoSuchEndpoint,
+    /// The path does not know the method.
+    #[error("expected one of the methods {allow}")]
+    Method { allow: Allow },
+    /// The path knows the method, but it is switched off.
+    #[error("this is switched off in this registry; expected one of the methods {allow}")]
+    Disabled { allow: Allow },
+    /// The repository's name is not one.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// A digest is not one, or of an algorithm that is not supported.
+    #[error(transparent)]
+    Digest(#[from] DigestError),
+    /// An upload is closed without its digest.
+    #[error("expected the parameter digest")]
+    DigestMissing,
+    /// A tag is not one.
+    #[error(transparent)]
+    Tag(ReferenceError),
+    /// A manifest is asked for by something that no manifest can be called.
+    #[error(transparent)]
+    NoSuchReference(ReferenceError),
+    /// No session can be called so.
+    #[error(transparent)]
+    UploadId(#[from] UploadIdError),
+    /// The parameters that were handed out with a session's address came back changed.
+    #[error("expected the address of the upload session as it was given in Location")]
+    UploadAddress,
+    /// `n` is not a number.
+    #[error("expected a number of entries n, 0 or greater, found {found:?}")]
+    PageNumber { found: String },
+    /// More tags than one manifest can be pushed with.
+    #[error("expected at most {MAX_TAGS} tags")]
+    TooManyTags,
+    /// `Content-Range` cannot be read.
+    #[error("expected a Content-Range like 0-1023, found {found:?}")]
+    ContentRange { found: String },
+    /// `Content-Range` ends before it starts.
+    #[error("expected a Content-Range that does not end before it starts, found {start}-{end}")]
+    ContentRangeBackwards { start: u64, end: u64 },
+    /// `Content-Range` and `Content-Length` disagree.
+    #[error("expected Content-Length {expected} as Content-Range says, found {found}")]
+    ContentLength { expected: u64, found: u64 },
+    /// `Content-Type` cannot be read.
+    #[error(transparent)]
+    MediaType(#[from] MediaTypeError),
+}
+
+/// A request that failed, and how it can go on.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    cause: Box<Cause>,
+    /// Where the client can go on.
+    location: Option<String>,
+}
+
+#[derive(Debug)]
+enum Cause {
+    Refused(Refusal),
+    Store(Error),
+}
+
+impl<R: Into<Refusal>> From<R> for Failure {
+    fn from(refusal: R) -> Self {
+        Self { cause: Box::new(Cause::Refused(refusal.into())), location: None }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { cause: Box::new(Cause::Store(error)), location: None }
+    }
+}
+
+impl Failure {
+    /// Tells the client where it can go on.
+    #[must_use]
+    pub(crate) fn with_location(mut self, location: String) -> Self {
+        self.location = Some(location);
+        self
+    }
+
+    /// The answer. What a client must not see of it is told to the log, with what was asked for.
+    pub(crate) fn into_response(self, method: &Method, uri: &Uri) -> Response<ResponseBody> {
+        let wire = match &*self.cause {
+            Cause::Refused(refusal) => of_refusal(refusal),
+            Cause::Store(error) => of_store(error),
+        };
+        match &*self.cause {
+            Cause::Store(Error::Storage(error)) => {
+                tracing::error!(%method, path = uri.path(), %error, "storage failed");
+            }
+            Cause::Store(Error::Body(error)) => {
+                // What nginx and Distribution log as 499.
+                tracing::info!(%method, path = uri.path(), %error, "the request's body broke off");
+            }
+            Cause::Store(error) => {
+                tracing::debug!(%method, path = uri.path(), %error, "refused");
+            }
+            Cause::Refused(refusal) => {
+                tracing::debug!(%method, path = uri.path(), %refusal, "refused");
+            }
+        }
+        let mut response = wire.into_response();
+        if let Some(location) = self.location {
+            response.headers_mut().insert(LOCATION, headers::value(&location));
+        }
+        response
+    }
+}
+
+/// An error as it is sent.
+struct Wire {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    /// One entry of `errors` each; none is one entry without a detail.
+    details: Vec<Value>,
+    header: Option<(HeaderName, String)>,
+}
+
+impl Wire {
+    fn new(status: StatusCode, code: &'static str, message: &(impl ToString + ?Sized)) -> Self {
+        Self { status, code, message: message.to_string(), details: Vec::new(), header: None }
+    }
+
+    fn about(mut self, detail: Value) -> Self {
+        self.details.push(detail);
+        self
+    }
+
+    fn with(mut self, name: HeaderName, value: &(impl ToString + ?Sized)) -> Self {
+        self.header = Some((name, value.to_string()));
+        self
+    }
+
+    fn into_response(self) -> Response<ResponseBody> {
+        let Self { code, message, .. } = &self;
+        let errors = if self.details.is_empty() {
+            vec![json!({ "code": code, "message": message })]
+        } else {
+            let entry =
+                |detail: &Value| json!({ "code": code, "message": message, "detail": detail });
+            self.details.iter().map(entry).collect()
+        };
+        let body = json!({ "errors": errors }).to_string();
+        let mut response = ResponseBody::full(body).respond(self.status);
+        let to = response.headers_mut();
+        to.insert(CONTENT_TYPE, headers::JSON);
+        if let Some((name, value)) = self.header {
+            to.insert(name, headers::value(&value));
+        }
+        response
+    }
+}
+
+fn of_refusal(refusal: &Refusal) -> Wire {
+    let (status, code) = match refusal {
+        Refusal::NoSuchEndpoint => (StatusCode::NOT_FOUND, "UNSUPPORTED"),
+        Refusal::Method { allow } | Refusal::Disabled { allow } => {
+            return Wire::new(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", refusal)
+                .with(ALLOW, allow);
+        }
+        Refusal::Name(_) => (StatusCode::BAD_REQUEST, "NAME_INVALID"),
+        Refusal::Digest(_) | Refusal::DigestMissing => (StatusCode::BAD_REQUEST, "DIGEST_INVALID"),
+        Refusal::Tag(_) => (StatusCode::BAD_REQUEST, "TAG_INVALID"),
+        Refusal::NoSuchReference(_) => (StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN"),
+        Refusal::UploadId(_) => (StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN"),
+        Refusal::UploadAddress => (StatusCode::BAD_REQUEST, "BLOB_UPLOAD_INVALID"),
+        Refusal::PageNumber { .. } => (StatusCode::BAD_REQUEST, "PAGINATION_NUMBER_INVALID"),
+        Refusal::TooManyTags => (StatusCode::URI_TOO_LONG, "TAG_INVALID"),
+        Refusal::ContentRange { .. } => (StatusCode::BAD_REQUEST, "RANGE_INVALID"),
+        Refusal::ContentRangeBackwards { .. } => {
+            (StatusCode::RANGE_NOT_SATISFIABLE, "RANGE_INVALID")
+        }
+        Refusal::ContentLength { .. } => (StatusCode::BAD_REQUEST, "SIZE_INVALID"),
+        Refusal::MediaType(_) => (StatusCode::BAD_REQUEST, "MANIFEST_INVALID"),
+    };
+    Wire::new(status, code, refusal)
+}
+
+fn of_store(error: &Error) -> Wire {
+    match error {
+        Error::NameUnknown { name } => Wire::new(StatusCode::NOT_FOUND, "NAME_UNKNOWN", error)
+            .about(json!({ "name": name.as_str() })),
+        Error::BlobUnknown { digest, .. } => {
+            Wire::new(StatusCode::NOT_FOUND, "BLOB_UNKNOWN", error).about(json!(digest.to_string()))
+        }
+        Error::ManifestUnknown { reference, .. } => {
+            Wire::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", error)
+                .about(json!({ "reference": reference.to_string() }))
+        }
+        Error::UploadUnknown { .. } => {
+            Wire::new(StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN", error)
+        }
+        Error::UploadOffset { expected, .. } => {
+            Wire::new(StatusCode::RANGE_NOT_SATISFIABLE, "RANGE_INVALID", error)
+                .with(RANGE, &range::stored(*expected))
+        }
+        // The session is sound and belongs to the newer request; the client of this one has most likely gone.
+        Error::UploadSuperseded { .. } => {
+            Wire::new(StatusCode::CONFLICT, "BLOB_UPLOAD_INVALID", error)
+        }
+        Error::DigestMismatch { .. } => Wire::new(StatusCode::BAD_REQUEST, "DIGEST_INVALID", error),
+        Error::RangeNotSatisfiable { size, .. } => {
+            Wire::new(StatusCode::RANGE_NOT_SATISFIABLE, "RANGE_INVALID", error)
+                .with(CONTENT_RANGE, &range::unsatisfied(*size))
+        }
+        Error::ManifestInvalid(reason) => of_manifest(reason),
+        Error::ManifestBlobUnknown { missing, .. } => {
+            let mut wire = Wire::new(StatusCode::BAD_REQUEST, "MANIFEST_BLOB_UNKNOWN", error);
+            wire.details = missing.iter().map(|digest| json!(digest.to_string())).collect();
+            wire
+        }
+        Error::Body(reason) => of_body(reason),
+        Error::Storage(error) => of_storage(error),
+    }
+}
+
+fn of_manifest(error: &ManifestError) -> Wire {
+    let status = match error {
+        ManifestError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        ManifestError::Json { .. }
+        | ManifestError::DuplicateName { .. }
+        | ManifestError::SchemaVersion { .. }
+        | ManifestError::MediaTypeMismatch { .. }
+        | ManifestError::UnsupportedMediaType { .. }
+        | ManifestError::Field { .. }
+        | ManifestError::DescriptorSize { .. } => StatusCode::BAD_REQUEST,
+    };
+    let wire = Wire::new(status, "MANIFEST_INVALID", error);
+    match error {
+        ManifestError::TooLarge { .. } => wire.about(json!({ "limit": MAX_MANIFEST_SIZE })),
+        _ => wire,
+    }
+}
+
+/// The specification has no code for a body that breaks off; that its length is wrong is true of each.
+fn of_body(error: &BodyError) -> Wire {
+    let status = match error.downcast_ref::<BodyFault>() {
+        Some(BodyFault::Idle { .. }) => StatusCode::REQUEST_TIMEOUT,
+        Some(BodyFault::Short { .. } | BodyFault::Long { .. } | BodyFault::Broken(_)) | None => {
+            StatusCode::BAD_REQUEST
+        }
+    };
+    Wire::new(status, "SIZE_INVALID", error)
+}
+
+/// What is wrong with the storage is for the log: a message may name its places.
+fn of_storage(error: &backend::Error) -> Wire {
+    let unavailable = |message| {
+        Wire::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", message)
+            .with(RETRY_AFTER, &RETRY_SECONDS)
+    };
+    match error.kind() {
+        ErrorKind::Full => {
+            Wire::new(StatusCode::INSUFFICIENT_STORAGE, "UNKNOWN", "the storage is full")
+        }
+        ErrorKind::Busy => unavailable("another process is at work on this; try again"),
+        ErrorKind::Unavailable => unavailable("the storage cannot be reached now; try again"),
+        ErrorKind::NotFound
+        | ErrorKind::RangeNotSatisfiable
+        | ErrorKind::Denied
+        | ErrorKind::Foreign
+        | ErrorKind::Io
+        | ErrorKind::Unsupported => {
+            Wire::new(StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN", "the storage failed")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+    use registry_store::digest::Digest;
+
+    async fn told(failure: impl Into<Failure>) -> (Response<()>, Value) {
+        let uri = Uri::from_static("/v2/a/manifests/b");
+        let response = failure.into().into_response(&Method::PUT, &uri);
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        assert_eq!(head.headers[CONTENT_TYPE], "application/json");
+        (Response::from_parts(head, ()), serde_json::from_slice(&body).unwrap())
+    }
+
+    #[tokio::test]
+    async fn every_missing_blob_has_an_entry() {
+        let missing = vec![Digest::sha256(b"a"), Digest::sha256(b"b")];
+        let name = "r".parse().unwrap();
+        let (head, body) =
+            told(Error::ManifestBlobUnknown { name, missing: missing.clone() }).await;
+        assert_eq!(head.status(), 400);
+        let errors = body["errors"].as_array().unwrap();
+        assert_eq!(errors.len(), 2);
+        for (entry, digest) in errors.iter().zip(missing) {
+            assert_eq!(entry["code"], "MANIFEST_BLOB_UNKNOWN");
+            assert_eq!(entry["detail"], digest.to_string());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_session_at_another_offset_says_where_it_is() {
+        let id = "6b3c9a93-af5d-473f-a4ff-9710022185cd".parse().unwrap();
+        let error = Error::UploadOffset { id, expected: 10, found: 5 };
+        let failure = Failure::from(error).with_location("/v2/x".to_owned());
+        let (head, body) = told(failure).await;
+        assert_eq!(head.status(), 416);
+        assert_eq!(head.headers()[RANGE], "0-9");
+        assert_eq!(head.headers()[LOCATION], "/v2/x");
+        assert_eq!(body["errors"][0]["code"], "RANGE_INVALID");
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_with_the_storage_is_not_told_to_clients() {
+        for (kind, status, retry) in [
+            (ErrorKind::Full, 507, false),
+            (ErrorKind::Busy, 503, true),
+            (ErrorKind::Unavailable, 503, true),
+            (ErrorKind::Io, 500, false),
+            (ErrorKind::Denied, 500, false),
+            (ErrorKind::Foreign, 500, false),
+        ] {
+            let error = backend::Error::new(kind, "read").because("the secret place");
+            let (head, body) = told(Error::Storage(error)).await;
+            assert_eq!(head.status(), status, "{kind:?}");
+            assert_eq!(head.headers().contains_key(RETRY_AFTER), retry, "{kind:?}");
+            assert!(!body.to_string().contains("secret"), "{body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_fails_is_the_client_s_fault() {
+        let told_of = async |fault: BodyFault| told(Error::Body(fault.into())).await.0.status();
+        let waited = std::time::Duration::from_secs(60);
+        assert_eq!(told_of(BodyFault::Idle { waited }).await, 408);
+        assert_eq!(told_of(BodyFault::Long { expected: 1 }).await, 400);
+        assert_eq!(told_of(BodyFault::Broken("cut".into())).await, 400);
+    }
+
+    #[tokio::test]
+    async fn a_manifest_that_is_too_large_has_a_status_of_its_own() {
+        let (head, body) = told(Error::from(ManifestError::TooLarge { found: 5 })).await;
+        assert_eq!(head.status(), 413);
+        assert_eq!(body["errors"][0]["code"], "MANIFEST_INVALID");
+    }
+}

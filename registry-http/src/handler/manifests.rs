@@ -1,0 +1,106 @@
+//! Manifests: GET, HEAD, PUT, DELETE (end-3, end-7a, end-7b, end-9).
+
+use http::header::{CONTENT_TYPE, ETAG, LOCATION};
+use http::{Response, StatusCode};
+use registry_store::digest::{Algorithm, Digest};
+use registry_store::error::Error;
+use registry_store::manifest::{MAX_MANIFEST_SIZE, Manifest, ManifestError};
+use registry_store::name::RepositoryName;
+use registry_store::reference::{Reference, Tag};
+
+use super::{Answer, Call};
+use crate::body::{RequestBody, ResponseBody};
+use crate::error::Failure;
+use crate::headers;
+
+/// The manifest as it was pushed, whatever types the client accepts, or 304 if the client has it.
+pub(super) async fn get(call: &Call<'_>, name: &RepositoryName, reference: &Reference) -> Answer {
+    let found = call.repository(name).manifests().get(reference).await?;
+    let mut response = if headers::has_already(&call.head.headers, &found.digest) {
+        ResponseBody::empty().respond(StatusCode::NOT_MODIFIED)
+    } else {
+        let mut response = ResponseBody::full(found.bytes).respond(StatusCode::OK);
+        let media_type = headers::value(&found.media_type);
+        response.headers_mut().insert(CONTENT_TYPE, media_type);
+        response
+    };
+    let to = response.headers_mut();
+    to.insert(ETAG, headers::etag(&found.digest));
+    to.insert(headers::CONTENT_DIGEST, headers::value(found.digest));
+    Ok(response)
+}
+
+/// Stores a manifest, by tag (then its digest is of sha256) or by digest with any number of tags.
+pub(super) async fn put(
+    call: &Call<'_>,
+    name: &RepositoryName,
+    reference: Reference,
+    tags: Vec<Tag>,
+    body: &mut RequestBody,
+) -> Answer {
+    let manifest = read(call, body).await?;
+    let (digest, all) = match reference {
+        Reference::Tag(tag) => (manifest.digest(Algorithm::Sha256), vec![tag]),
+        Reference::Digest(expected) => {
+            let found = manifest.digest(expected.algorithm());
+            if found != expected {
+                return Err(Error::DigestMismatch { expected, found }.into());
+            }
+            (expected, tags.clone())
+        }
+    };
+    let manifests = call.repository(name).manifests();
+    manifests.put(&manifest, &digest, &all).await?;
+    Ok(created(call, name, &manifest, &digest, &tags))
+}
+
+/// Takes a tag away, or a manifest with every tag on it.
+pub(super) async fn delete(
+    call: &Call<'_>,
+    name: &RepositoryName,
+    reference: &Reference,
+) -> Answer {
+    let repository = call.repository(name);
+    match reference {
+        Reference::Tag(tag) => repository.tags().delete(tag).await?,
+        Reference::Digest(digest) => repository.manifests().delete(digest).await?,
+    }
+    Ok(ResponseBody::empty().respond(StatusCode::ACCEPTED))
+}
+
+async fn read(call: &Call<'_>, body: &mut RequestBody) -> Result<Manifest, Failure> {
+    let sent = &call.head.headers;
+    let content_type = headers::content_type(sent)?;
+    let declared = headers::content_length(sent).unwrap_or_default();
+    if declared > MAX_MANIFEST_SIZE as u64 {
+        let found = usize::try_from(declared).unwrap_or(usize::MAX);
+        return Err(too_large(found));
+    }
+    let bytes = body.read(MAX_MANIFEST_SIZE).await.map_err(Error::Body)?;
+    let manifest = Manifest::parse(content_type.as_ref(), bytes).map_err(Error::ManifestInvalid)?;
+    Ok(manifest)
+}
+
+fn too_large(found: usize) -> Failure {
+    Error::ManifestInvalid(ManifestError::TooLarge { found }).into()
+}
+
+fn created(
+    call: &Call<'_>,
+    name: &RepositoryName,
+    manifest: &Manifest,
+    digest: &Digest,
+    tags: &[Tag],
+) -> Response<ResponseBody> {
+    let mut response = ResponseBody::empty().respond(StatusCode::CREATED);
+    let to = response.headers_mut();
+    to.insert(LOCATION, headers::value(call.links.manifest(name, digest)));
+    to.insert(headers::CONTENT_DIGEST, headers::value(digest));
+    if let Some(subject) = manifest.subject() {
+        to.insert(headers::OCI_SUBJECT, headers::value(&subject.digest));
+    }
+    for tag in tags {
+        to.append(headers::OCI_TAG, headers::value(tag));
+    }
+    response
+}

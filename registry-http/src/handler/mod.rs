@@ -1,0 +1,96 @@
+//! From an [`Endpoint`] to its answer.
+
+mod base;
+mod blobs;
+mod catalog;
+mod manifests;
+mod referrers;
+mod tags;
+mod uploads;
+
+use http::header::CONNECTION;
+use http::request::Parts;
+use http::{HeaderValue, Method, Response, Version};
+use registry_store::name::RepositoryName;
+use registry_store::repository::Repository;
+use registry_store::store::Store;
+
+use crate::body::{RequestBody, ResponseBody};
+use crate::endpoint::{Endpoint, Links};
+use crate::error::Failure;
+use crate::headers;
+use crate::options::Options;
+
+/// What a handler answers.
+type Answer = Result<Response<ResponseBody>, Failure>;
+
+/// A request, without its body, and what it is answered from.
+struct Call<'r> {
+    store: &'r Store,
+    options: &'r Options,
+    head: &'r Parts,
+    links: Links,
+}
+
+impl Call<'_> {
+    fn repository(&self, name: &RepositoryName) -> Repository {
+        self.store.repository(name)
+    }
+
+    fn is_head(&self) -> bool {
+        self.head.method == Method::HEAD
+    }
+}
+
+/// Answers a request, whatever it is.
+pub(crate) async fn answer(
+    store: &Store,
+    options: &Options,
+    head: &Parts,
+    mut body: RequestBody,
+) -> Response<ResponseBody> {
+    let call = Call { store, options, head, links: Links::new(options, head) };
+    let answer = match Endpoint::parse(&head.method, &head.uri, options) {
+        Ok(endpoint) => dispatch(&call, endpoint, &mut body).await,
+        Err(refusal) => Err(refusal.into()),
+    };
+    let mut response =
+        answer.unwrap_or_else(|failure| failure.into_response(&head.method, &head.uri));
+    response.headers_mut().insert(headers::API_VERSION, headers::REGISTRY_2);
+    if call.is_head() {
+        *response.body_mut() = ResponseBody::empty();
+    }
+    if !body.drain().await && head.version < Version::HTTP_2 {
+        // The rest of the body is not read, so nothing behind it can be.
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
+    response
+}
+
+async fn dispatch(call: &Call<'_>, endpoint: Endpoint, body: &mut RequestBody) -> Answer {
+    match endpoint {
+        Endpoint::Options { allow } => Ok(base::options(&allow)),
+        Endpoint::Root => Ok(base::root()),
+        Endpoint::Base => Ok(base::base()),
+        Endpoint::Catalog { page } => catalog::list(call, page).await,
+        Endpoint::ListTags { name, page } => tags::list(call, &name, page).await,
+        Endpoint::ListReferrers { name, query } => referrers::list(call, &name, query).await,
+        Endpoint::GetBlob { name, digest } => blobs::get(call, &name, &digest).await,
+        Endpoint::DeleteBlob { name, digest } => blobs::delete(call, &name, &digest).await,
+        Endpoint::GetManifest { name, reference } => manifests::get(call, &name, &reference).await,
+        Endpoint::PutManifest { name, reference, tags } => {
+            manifests::put(call, &name, reference, tags, body).await
+        }
+        Endpoint::DeleteManifest { name, reference } => {
+            manifests::delete(call, &name, &reference).await
+        }
+        Endpoint::StartUpload { name, start } => uploads::start(call, &name, start, body).await,
+        Endpoint::UploadStatus(target) => uploads::status(call, target).await,
+        Endpoint::AppendUpload(target) => uploads::append(call, target, body).await,
+        Endpoint::CommitUpload(target, digest) => {
+            uploads::commit(call, target, &digest, body).await
+        }
+        Endpoint::CancelUpload(target) => uploads::cancel(call, &target).await,
+    }
+}

@@ -1,0 +1,104 @@
+//! The manifests that refer to one as their subject (end-12a, end-12b).
+
+use http::header::{CONTENT_TYPE, LINK};
+use http::{HeaderValue, StatusCode};
+use registry_store::descriptor::Descriptor;
+use registry_store::digest::Digest;
+use registry_store::error::Result;
+use registry_store::media_type::MediaType;
+use registry_store::name::RepositoryName;
+use registry_store::referrers::Referrers;
+
+use super::{Answer, Call};
+use crate::body::ResponseBody;
+use crate::endpoint::ReferrersQuery;
+use crate::headers;
+
+/// A page ends when it has grown to so many bytes: an annotation may be as long as a manifest.
+const PAGE_BYTES: usize = 4 * 1024 * 1024;
+/// How many referrers are asked for, and so held, at once.
+const BATCH: usize = 100;
+
+/// An index of the manifests whose subject is the one asked for. Nobody refers to it: an empty index.
+pub(super) async fn list(
+    call: &Call<'_>,
+    name: &RepositoryName,
+    mut query: ReferrersQuery,
+) -> Answer {
+    let max = call.options.referrers_max;
+    let limit = query.limit.map_or(max, |limit| limit.min(max));
+    query.limit = Some(limit);
+    let referrers = call.repository(name).referrers();
+    let page = match query.artifact_type.as_deref().map(str::parse) {
+        None => collect(&referrers, &query, None).await?,
+        Some(Ok(artifact_type)) => collect(&referrers, &query, Some(&artifact_type)).await?,
+        // No manifest can be of such a type.
+        Some(Err(_)) => Collected::default(),
+    };
+
+    let mut response = ResponseBody::full(index(&page)).respond(StatusCode::OK);
+    let to = response.headers_mut();
+    let media_type = HeaderValue::from_static(MediaType::OCI_INDEX);
+    to.insert(CONTENT_TYPE, media_type);
+    if query.artifact_type.is_some() {
+        let filters = HeaderValue::from_static("artifactType");
+        to.insert(headers::OCI_FILTERS, filters);
+    }
+    if let Some(last) = page.last.filter(|_| page.more) {
+        let next = call.links.next_referrers(name, &query, &last);
+        to.insert(LINK, headers::value(next));
+    }
+    Ok(response)
+}
+
+/// A page of descriptors.
+#[derive(Default)]
+struct Collected {
+    /// The inside of a JSON array.
+    descriptors: String,
+    count: usize,
+    last: Option<Digest>,
+    more: bool,
+}
+
+impl Collected {
+    fn push(&mut self, descriptor: &Descriptor) {
+        if self.count > 0 {
+            self.descriptors.push(',');
+        }
+        let json = serde_json::to_string(descriptor).expect("a descriptor has only text keys");
+        self.descriptors.push_str(&json);
+        self.count += 1;
+        self.last = descriptor.digest.known().copied().or(self.last);
+    }
+}
+
+async fn collect(
+    referrers: &Referrers,
+    query: &ReferrersQuery,
+    artifact_type: Option<&MediaType>,
+) -> Result<Collected> {
+    let limit = query.limit.unwrap_or_default();
+    let mut page = Collected::default();
+    while page.count < limit {
+        let wanted = BATCH.min(limit - page.count);
+        let after = page.last.or(query.after);
+        let batch = referrers.list(&query.subject, artifact_type, after.as_ref(), wanted).await?;
+        for descriptor in &batch.items {
+            page.push(descriptor);
+        }
+        page.more = batch.more && !batch.items.is_empty();
+        if !page.more || page.descriptors.len() >= PAGE_BYTES {
+            break;
+        }
+    }
+    Ok(page)
+}
+
+fn index(page: &Collected) -> String {
+    format!(
+        "{{\"schemaVersion\":2,\"mediaType\":\"{}\",\"manifests\":[{}]}}",
+        MediaType::OCI_INDEX,
+        page.descriptors
+    )
+}

@@ -1,0 +1,146 @@
+//! Upload sessions: POST, PATCH, PUT, GET, DELETE (end-4a to end-6, end-11, end-13, end-14).
+
+use http::header::{LOCATION, RANGE};
+use http::{Response, StatusCode};
+use registry_store::backend::Tip;
+use registry_store::digest::Digest;
+use registry_store::error::Error;
+use registry_store::name::RepositoryName;
+use registry_store::uploads::{ResumeAt, UploadStatus, Uploads};
+
+use super::{Answer, Call};
+use crate::body::{RequestBody, ResponseBody};
+use crate::endpoint::{StartUpload, UploadTarget};
+use crate::error::{Failure, Refusal};
+use crate::headers;
+use crate::range;
+
+/// Begins an upload: a session, a whole blob, or a mount. A mount that cannot be is a session.
+pub(super) async fn start(
+    call: &Call<'_>,
+    name: &RepositoryName,
+    start: StartUpload,
+    body: &mut RequestBody,
+) -> Answer {
+    let repository = call.repository(name);
+    let algorithm = match start {
+        StartUpload::Session(algorithm) => algorithm,
+        StartUpload::Whole(digest) => {
+            repository.blobs().put(&digest, body).await?;
+            return Ok(created(call, name, &digest));
+        }
+        StartUpload::Mount { digest, from } => {
+            let mounted = match from {
+                Some(from) => repository.mount(&digest, &from).await?,
+                None if call.options.mount_from_anywhere => {
+                    repository.mount_from_anywhere(&digest).await?
+                }
+                None => false,
+            };
+            if mounted {
+                return Ok(created(call, name, &digest));
+            }
+            digest.algorithm()
+        }
+    };
+    let status = repository.uploads().start(algorithm).await?;
+    Ok(session(call, name, &status, StatusCode::ACCEPTED))
+}
+
+/// Where the session has come to.
+pub(super) async fn status(call: &Call<'_>, target: UploadTarget) -> Answer {
+    let uploads = call.repository(&target.name).uploads();
+    let status = uploads.status(target.id, target.tip).await?;
+    Ok(session(call, &target.name, &status, StatusCode::NO_CONTENT))
+}
+
+/// Adds a part: a chunk that says where it belongs, or a stream that is added at the end.
+pub(super) async fn append(
+    call: &Call<'_>,
+    target: UploadTarget,
+    body: &mut RequestBody,
+) -> Answer {
+    let uploads = call.repository(&target.name).uploads();
+    let at = resume_at(call, &target, body)?;
+    match uploads.append(target.id, at, body).await {
+        Ok(status) => Ok(session(call, &target.name, &status, StatusCode::ACCEPTED)),
+        Err(error) => Err(resumable(call, &uploads, target, error).await),
+    }
+}
+
+/// Adds a last part, if there is one, and makes the whole a blob.
+pub(super) async fn commit(
+    call: &Call<'_>,
+    target: UploadTarget,
+    digest: &Digest,
+    body: &mut RequestBody,
+) -> Answer {
+    let uploads = call.repository(&target.name).uploads();
+    let at = resume_at(call, &target, body)?;
+    match uploads.commit(target.id, at, digest, body).await {
+        Ok(_size) => Ok(created(call, &target.name, digest)),
+        Err(error) => Err(resumable(call, &uploads, target, error).await),
+    }
+}
+
+/// Ends the session.
+pub(super) async fn cancel(call: &Call<'_>, target: &UploadTarget) -> Answer {
+    call.repository(&target.name).uploads().cancel(target.id).await?;
+    let mut response = ResponseBody::empty().respond(StatusCode::NO_CONTENT);
+    response.headers_mut().insert(headers::UPLOAD_UUID, headers::value(target.id));
+    Ok(response)
+}
+
+/// Where the request says it begins, by its address and by its `Content-Range`.
+fn resume_at(
+    call: &Call<'_>,
+    target: &UploadTarget,
+    body: &mut RequestBody,
+) -> Result<ResumeAt, Refusal> {
+    let range = headers::content_range(&call.head.headers)?;
+    if let Some(range) = range {
+        body.expect(range.length());
+    }
+    Ok(ResumeAt { tip: target.tip.clone(), offset: range.map(|range| range.start) })
+}
+
+/// A client that was wrong about the offset is told the right one, and an address that goes on from there.
+async fn resumable(
+    call: &Call<'_>,
+    uploads: &Uploads,
+    target: UploadTarget,
+    error: Error,
+) -> Failure {
+    let Error::UploadOffset { id, expected, .. } = error else {
+        return error.into();
+    };
+    let tip = match uploads.status(id, target.tip).await {
+        Ok(status) if status.tip.offset == expected => status.tip,
+        // It has gone on meanwhile, or is gone: what was told stays true to what was found.
+        _ => Tip { offset: expected, token: None },
+    };
+    Failure::from(error).with_location(call.links.upload(&target.name, id, &tip))
+}
+
+fn session(
+    call: &Call<'_>,
+    name: &RepositoryName,
+    status: &UploadStatus,
+    code: StatusCode,
+) -> Response<ResponseBody> {
+    let mut response = ResponseBody::empty().respond(code);
+    let to = response.headers_mut();
+    let location = call.links.upload(name, status.id, &status.tip);
+    to.insert(LOCATION, headers::value(location));
+    to.insert(RANGE, headers::value(range::stored(status.tip.offset)));
+    to.insert(headers::UPLOAD_UUID, headers::value(status.id));
+    response
+}
+
+fn created(call: &Call<'_>, name: &RepositoryName, digest: &Digest) -> Response<ResponseBody> {
+    let mut response = ResponseBody::empty().respond(StatusCode::CREATED);
+    let to = response.headers_mut();
+    to.insert(LOCATION, headers::value(call.links.blob(name, digest)));
+    to.insert(headers::CONTENT_DIGEST, headers::value(digest));
+    response
+}

@@ -1,0 +1,74 @@
+//! [`Options`]: how the service behaves, where the specification leaves a choice.
+
+use std::time::Duration;
+
+/// How a [`RegistryService`](crate::RegistryService) behaves.
+///
+/// The defaults suit a registry of its own; they are not Distribution's where those are surprising (deletion
+/// is on).
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Manifests, tags and blobs can be deleted; otherwise DELETE on them answers 405. Default: true.
+    ///
+    /// An upload session can always be cancelled.
+    pub delete: bool,
+    /// Nothing can be written: everything but GET, HEAD and OPTIONS answers 405. Default: false.
+    pub read_only: bool,
+    /// How long the service waits for the next part of a request's body. Default: 60 seconds.
+    ///
+    /// There is no limit on a request as a whole: a layer of many gigabytes may take hours.
+    pub body_idle_timeout: Duration,
+    /// How many repositories a page of the catalog has if the client names no number. Default: 100.
+    pub catalog_default: usize,
+    /// The most repositories on a page of the catalog; a greater `n` is served as this. Default: 1000.
+    pub catalog_max: usize,
+    /// The most tags on a page; a greater `n` is served as this. Default: 1000.
+    ///
+    /// A client that names no number gets all tags in one answer, as the specification has it.
+    pub tags_max: usize,
+    /// The most referrers on a page. Default: 1000. A page also ends when it has grown to 4 MiB.
+    pub referrers_max: usize,
+    /// A mount that names no repository to mount from takes the blob from wherever it is. Default: true.
+    ///
+    /// Whoever may push to one repository can then have any blob whose digest they know: switch it off where
+    /// not everybody may read everything.
+    pub mount_from_anywhere: bool,
+    /// What the `Location` header holds. Default: [`Locations::Relative`].
+    pub locations: Locations,
+    /// What stands before `/v2/` in every path, such as `/registry`; without a slash at its end. Default: empty.
+    ///
+    /// For a proxy or router that passes paths on as they came. One that takes the prefix off needs
+    /// [`Locations::Under`] instead.
+    pub path_prefix: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            delete: true,
+            read_only: false,
+            body_idle_timeout: Duration::from_secs(60),
+            catalog_default: 100,
+            catalog_max: 1000,
+            tags_max: 1000,
+            referrers_max: 1000,
+            mount_from_anywhere: true,
+            locations: Locations::Relative,
+            path_prefix: String::new(),
+        }
+    }
+}
+
+/// What the `Location` header of an answer holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Locations {
+    /// A path. Right behind every proxy, and understood by every client.
+    #[default]
+    Relative,
+    /// An address made of the request: scheme and host as `Forwarded` or `X-Forwarded-Proto` and
+    /// `X-Forwarded-Host` say, else as the request itself does, else `http`. A path if it names no host.
+    FromRequest,
+    /// An address or path that all paths are put behind, such as `https://registry.example.com` or, where a
+    /// router takes a prefix off, `/registry`; without a slash at its end.
+    Under(String),
+}
