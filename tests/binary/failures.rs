@@ -140,7 +140,10 @@ fn a_data_directory_that_cannot_be_made() {
 fn an_empty_path_for_the_data_directory() {
     let (status, line) = failure(&mut on_a_free_port(Path::new("")));
     assert_eq!(status, 2);
-    says(&line, &["a value is required for '--root <DIRECTORY>'", "--help"]);
+    says(
+        &line,
+        &["a value is required for '--root <DIRECTORY>'", "--help"],
+    );
 }
 
 #[test]

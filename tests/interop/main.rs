@@ -1,1 +1,4 @@
 //! Programs no one here wrote.
+
+mod distribution;
+mod skopeo;
