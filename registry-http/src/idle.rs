@@ -14,7 +14,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// Only waiting counts: a transfer of any length goes on as long as something moves, and a connection that
 /// nobody reads from or writes to is not looked at.
 #[derive(Debug)]
-pub struct Idle<T> {
+pub(crate) struct Idle<T> {
     inner: T,
     limit: Duration,
     read: Patience,
@@ -23,7 +23,7 @@ pub struct Idle<T> {
 
 impl<T> Idle<T> {
     /// Waits `first` for the first bytes to arrive, and `limit` for everything after.
-    pub fn new(inner: T, first: Duration, limit: Duration) -> Self {
+    pub(crate) fn new(inner: T, first: Duration, limit: Duration) -> Self {
         Self {
             inner,
             limit,
@@ -159,7 +159,7 @@ mod tests {
         let mut idle = Idle::new(
             Peer(Vec::new()),
             Duration::from_millis(1),
-            Duration::from_hours(24),
+            Duration::from_secs(3600),
         );
         let error = read(&mut idle).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -170,7 +170,7 @@ mod tests {
         let sent = vec![Poll::Ready(Ok(()))];
         let mut idle = Idle::new(
             Peer(sent),
-            Duration::from_hours(24),
+            Duration::from_secs(3600),
             Duration::from_millis(1),
         );
         read(&mut idle).await.unwrap();
@@ -185,7 +185,7 @@ mod tests {
         let mut cx = Context::from_waker(&waker);
         assert!(patience.bound::<()>(&mut cx, Poll::Pending).is_pending());
         assert!(patience.bound(&mut cx, Poll::Ready(Ok(()))).is_ready());
-        patience.limit = Duration::from_hours(24);
+        patience.limit = Duration::from_secs(3600);
         if let Some(timer) = &mut patience.timer {
             timer.await;
         }

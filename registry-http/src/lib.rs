@@ -1,4 +1,4 @@
 //! The Docker v2 / OCI distribution API.
 
-pub mod idle;
+mod idle;
 pub mod serve;

@@ -40,8 +40,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            head: Duration::from_mins(1),
-            idle: Duration::from_mins(5),
+            head: Duration::from_secs(60),
+            idle: Duration::from_secs(5 * 60),
             read_buffer: 1 << 20,
             streams: 250,
         }

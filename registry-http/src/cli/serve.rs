@@ -68,7 +68,6 @@ async fn serve_until_told(arguments: &Arguments, root: &Path) -> Result<(), Fail
     }
     let options = Options {
         read_only: arguments.read_only,
-        delete_enabled: true,
         ..Options::default()
     };
 

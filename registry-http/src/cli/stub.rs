@@ -13,7 +13,7 @@ use tower::util::BoxCloneService;
 #[derive(Default)]
 pub(crate) struct Options {
     pub(crate) read_only: bool,
-    pub(crate) delete_enabled: bool,
+    pub(crate) delete: bool,
 }
 
 pub(crate) struct FilesystemBackend;
