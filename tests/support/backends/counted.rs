@@ -151,8 +151,8 @@ struct CountedStaged {
 
 #[async_trait]
 impl Staged for CountedStaged {
-    fn offset(&self) -> u64 {
-        self.inner.offset()
+    fn tip(&self) -> Tip {
+        self.inner.tip()
     }
 
     fn is_promoted(&self) -> bool {

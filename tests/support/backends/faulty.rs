@@ -181,8 +181,8 @@ struct FaultyStaged {
 
 #[async_trait]
 impl Staged for FaultyStaged {
-    fn offset(&self) -> u64 {
-        self.inner.offset()
+    fn tip(&self) -> Tip {
+        self.inner.tip()
     }
 
     fn is_promoted(&self) -> bool {
