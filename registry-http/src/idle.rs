@@ -24,12 +24,7 @@ pub(crate) struct Idle<T> {
 impl<T> Idle<T> {
     /// Waits `first` for the first bytes to arrive, and `limit` for everything after.
     pub(crate) fn new(inner: T, first: Duration, limit: Duration) -> Self {
-        Self {
-            inner,
-            limit,
-            read: Patience::new(first),
-            write: Patience::new(limit),
-        }
+        Self { inner, limit, read: Patience::new(first), write: Patience::new(limit) }
     }
 }
 
@@ -93,11 +88,7 @@ struct Patience {
 
 impl Patience {
     fn new(limit: Duration) -> Self {
-        Self {
-            limit,
-            waiting_since: None,
-            timer: None,
-        }
+        Self { limit, waiting_since: None, timer: None }
     }
 
     fn bound<R>(
@@ -110,9 +101,7 @@ impl Patience {
             return outcome;
         }
         let deadline = *self.waiting_since.get_or_insert_with(Instant::now) + self.limit;
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         while timer.as_mut().poll(cx).is_ready() {
             if Instant::now() >= deadline {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -156,11 +145,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_peer_that_never_sends_is_given_up() {
-        let mut idle = Idle::new(
-            Peer(Vec::new()),
-            Duration::from_millis(1),
-            Duration::from_secs(3600),
-        );
+        let mut idle =
+            Idle::new(Peer(Vec::new()), Duration::from_millis(1), Duration::from_secs(3600));
         let error = read(&mut idle).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
@@ -168,11 +154,7 @@ mod tests {
     #[tokio::test]
     async fn the_first_bytes_have_a_limit_of_their_own() {
         let sent = vec![Poll::Ready(Ok(()))];
-        let mut idle = Idle::new(
-            Peer(sent),
-            Duration::from_secs(3600),
-            Duration::from_millis(1),
-        );
+        let mut idle = Idle::new(Peer(sent), Duration::from_secs(3600), Duration::from_millis(1));
         read(&mut idle).await.unwrap();
         let error = read(&mut idle).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);

@@ -166,16 +166,12 @@ pub(crate) async fn siblings_with_the_same_beginning_are_not_of_the_tree(fixture
 
 pub(crate) async fn a_large_tree_is_deleted(fixture: &Fixture) {
     let backend = &*fixture.backend;
-    let inside: Vec<Key> = (0..1_200)
-        .map(|n| key(&format!("t/{}/{}/{n}", n % 7, n % 11)))
-        .collect();
+    let inside: Vec<Key> =
+        (0..1_200).map(|n| key(&format!("t/{}/{}/{n}", n % 7, n % 11))).collect();
     put_named(backend, &inside).await;
     put(backend, &key("u"), "stays").await;
     backend.delete_tree(&key("t")).await.unwrap();
-    assert_eq!(
-        listed(backend, &"docker".parse().unwrap()).await,
-        [key("u")]
-    );
+    assert_eq!(listed(backend, &"docker".parse().unwrap()).await, [key("u")]);
 }
 
 pub(crate) async fn what_is_put_into_a_tree_that_is_being_deleted_stays_whole_or_goes(

@@ -22,20 +22,11 @@ pub(crate) async fn sessions_are_not_expired(fixture: &Fixture) {
     drop(session_of(backend, &closed, &bytes).await);
     backend.expire_staged(far_future()).await.unwrap();
     staged.append("more".into()).await.unwrap();
-    staged
-        .persist(note(5_004), &copy(&open, 5_004))
-        .await
-        .unwrap();
-    assert_eq!(
-        staged.note(5_003).await.unwrap(),
-        Some((5_000, note(5_000)))
-    );
+    staged.persist(note(5_004), &copy(&open, 5_004)).await.unwrap();
+    assert_eq!(staged.note(5_003).await.unwrap(), Some((5_000, note(5_000))));
     let mut resumed = resume(backend, &closed).await;
     assert_same(&staged_bytes(&mut *resumed).await, &bytes);
-    assert_eq!(
-        resumed.note(5_000).await.unwrap(),
-        Some((5_000, note(5_000)))
-    );
+    assert_eq!(resumed.note(5_000).await.unwrap(), Some((5_000, note(5_000))));
 }
 
 pub(crate) async fn objects_are_not_expired(fixture: &Fixture) {

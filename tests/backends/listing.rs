@@ -19,10 +19,7 @@ pub(crate) async fn objects_are_listed_in_the_byte_order_of_whole_keys(fixture: 
     ]);
     put_named(&*fixture.backend, expected.iter().rev()).await;
     assert_eq!(listed(&*fixture.backend, &key("t")).await, expected);
-    assert_eq!(
-        listed(&*fixture.reopen(), &TOP.parse().unwrap()).await,
-        expected
-    );
+    assert_eq!(listed(&*fixture.reopen(), &TOP.parse().unwrap()).await, expected);
 }
 
 pub(crate) async fn any_keys_are_listed_in_order_after_any_key(fixture: &Fixture) {
@@ -55,10 +52,7 @@ pub(crate) async fn a_place_with_nothing_below_it_lists_nothing(fixture: &Fixtur
     assert_eq!(listed(backend, &TOP.parse().unwrap()).await, []);
     put(backend, &key("u/x"), "x").await;
     assert_eq!(listed(backend, &key("t")).await, []);
-    assert_eq!(
-        listed_after(backend, &key("u"), Some(&key("u/x"))).await,
-        []
-    );
+    assert_eq!(listed_after(backend, &key("u"), Some(&key("u/x"))).await, []);
 }
 
 pub(crate) async fn an_object_is_not_below_itself(fixture: &Fixture) {
@@ -68,11 +62,7 @@ pub(crate) async fn an_object_is_not_below_itself(fixture: &Fixture) {
 
 pub(crate) async fn siblings_with_the_same_beginning_are_not_listed(fixture: &Fixture) {
     let backend = &*fixture.backend;
-    put_named(
-        backend,
-        &keys(["t/1-a/x", "t/1.b", "t/10", "t/1_/x", "t/0"]),
-    )
-    .await;
+    put_named(backend, &keys(["t/1-a/x", "t/1.b", "t/10", "t/1_/x", "t/0"])).await;
     assert_eq!(listed(backend, &key("t/1")).await, []);
     put(backend, &key("t/1/x"), "x").await;
     assert_eq!(listed(backend, &key("t/1")).await, [key("t/1/x")]);
@@ -132,19 +122,15 @@ pub(crate) async fn a_listing_can_be_given_up_halfway(fixture: &Fixture) {
     let all: Vec<Key> = (0..300).map(|n| key(&format!("t/{n:03}"))).collect();
     put_named(backend, &all).await;
     for taken in [0, 1, 150] {
-        let some = backend
-            .list(&key("t"), None)
-            .take(taken)
-            .map(Result::unwrap);
+        let some = backend.list(&key("t"), None).take(taken).map(Result::unwrap);
         assert_eq!(some.collect::<Vec<_>>().await, all[..taken]);
     }
     assert_eq!(listed(backend, &key("t")).await, all);
 }
 
 pub(crate) async fn a_long_listing_is_whole(fixture: &Fixture) {
-    let mut all: Vec<Key> = (0..2_500)
-        .map(|n| key(&format!("t/{}/{:x}", n % 3, n * 7919)))
-        .collect();
+    let mut all: Vec<Key> =
+        (0..2_500).map(|n| key(&format!("t/{}/{:x}", n % 3, n * 7919))).collect();
     put_named(&*fixture.backend, &all).await;
     drop(session_of(&*fixture.backend, &session("1"), &"beside".into()).await);
     all.sort();

@@ -36,9 +36,7 @@ pub(crate) async fn objects_and_prefixes_are_told_apart(fixture: &Fixture) {
 pub(crate) async fn what_lies_deeper_makes_one_name(fixture: &Fixture) {
     let backend = &*fixture.backend;
     // A place is named once, wherever what lies below it sorts among the keys of its neighbours.
-    let all = [
-        "t/1/x", "t/1/y/z", "t/1-a/x", "t/1.b", "t/10/x", "t/1/-", "t/1_",
-    ];
+    let all = ["t/1/x", "t/1/y/z", "t/1-a/x", "t/1.b", "t/10/x", "t/1/-", "t/1_"];
     put_named(backend, &keys(all)).await;
     let expected = ["1/", "1-a/", "1.b", "10/", "1_"];
     for limit in 1..=6 {
@@ -49,12 +47,7 @@ pub(crate) async fn what_lies_deeper_makes_one_name(fixture: &Fixture) {
 pub(crate) async fn a_page_of_every_limit_goes_on_where_the_last_ended(fixture: &Fixture) {
     let backend = &*fixture.backend;
     let all: Vec<Key> = (0..12)
-        .map(|n| {
-            key(&format!(
-                "t/{n:02}{}",
-                if n % 3 == 0 { "/link" } else { "" }
-            ))
-        })
+        .map(|n| key(&format!("t/{n:02}{}", if n % 3 == 0 { "/link" } else { "" })))
         .collect();
     put_named(backend, &all).await;
     let expected = children(backend, &key("t")).await;
@@ -77,15 +70,8 @@ pub(crate) async fn a_full_last_page_has_nothing_behind_it(fixture: &Fixture) {
         (Some("b"), 1, 1, false),
         (Some("c"), 1, 0, false),
     ] {
-        let page = backend
-            .list_children(&key("t"), after, limit)
-            .await
-            .unwrap();
-        assert_eq!(
-            (page.items.len(), page.more),
-            (count, more),
-            "{after:?} {limit}"
-        );
+        let page = backend.list_children(&key("t"), after, limit).await.unwrap();
+        assert_eq!((page.items.len(), page.more), (count, more), "{after:?} {limit}");
     }
 }
 
@@ -103,14 +89,10 @@ pub(crate) async fn names_after_any_text_are_those_greater(fixture: &Fixture) {
     put_named(backend, &keys).await;
     // Among them texts that cannot be names.
     let long = "1".repeat(400);
-    let afters = [
-        "", "0", "1", "1-", "1-a", "1-a/z", "1.", "1/", "10", "9", "a", "b", "..", "é", &long,
-    ];
+    let afters =
+        ["", "0", "1", "1-", "1-a", "1-a/z", "1.", "1/", "10", "9", "a", "b", "..", "é", &long];
     for after in afters {
-        let page = backend
-            .list_children(&key("t"), Some(after), 10)
-            .await
-            .unwrap();
+        let page = backend.list_children(&key("t"), Some(after), 10).await.unwrap();
         let found: Vec<&str> = page.items.iter().map(Child::name).collect();
         let expected: Vec<&str> = all.into_iter().filter(|name| *name > after).collect();
         assert_eq!(found, expected, "after {after:?}");
@@ -128,11 +110,7 @@ pub(crate) async fn nothing_lies_below_nothing(fixture: &Fixture) {
 
 pub(crate) async fn nothing_lies_below_an_object(fixture: &Fixture) {
     put(&*fixture.backend, &key("t/x"), "x").await;
-    let page = fixture
-        .backend
-        .list_children(&key("t/x"), None, 10)
-        .await
-        .unwrap();
+    let page = fixture.backend.list_children(&key("t/x"), None, 10).await.unwrap();
     assert_eq!(page, Page::empty());
 }
 
@@ -160,16 +138,11 @@ pub(crate) async fn a_name_that_is_an_object_and_a_prefix_is_listed_once_as_an_o
 
 pub(crate) async fn five_thousand_names_are_listed_by_pages(fixture: &Fixture) {
     let backend = &*fixture.backend;
-    let all: Vec<Key> = (0..5_000)
-        .map(|n| key(&format!("tags/v{:05}", n * 7 % 5_000)))
-        .collect();
+    let all: Vec<Key> = (0..5_000).map(|n| key(&format!("tags/v{:05}", n * 7 % 5_000))).collect();
     put_named(backend, &all).await;
     let expected: Vec<String> = (0..5_000).map(|n| format!("v{n:05}")).collect();
     for limit in [100, 999, 5_000] {
-        assert!(
-            children_paged(backend, &key("tags"), limit).await == expected,
-            "by {limit}"
-        );
+        assert!(children_paged(backend, &key("tags"), limit).await == expected, "by {limit}");
     }
 }
 
@@ -185,27 +158,16 @@ pub(crate) async fn any_names_are_listed_as_a_set_lists_them(fixture: &Fixture) 
             let expected: BTreeMap<&str, bool> = keys
                 .iter()
                 .filter_map(|key| key.below(&place))
-                .map(|rest| {
-                    rest.split_once('/')
-                        .map_or((rest, false), |(name, _)| (name, true))
-                })
+                .map(|rest| rest.split_once('/').map_or((rest, false), |(name, _)| (name, true)))
                 .collect();
             let slashed = |(name, is_prefix): (&&str, &bool)| {
                 format!("{name}{}", if *is_prefix { "/" } else { "" })
             };
             let all: Vec<String> = expected.iter().map(slashed).collect();
             prop_assert_eq!(children_paged(backend, &place, limit).await, all);
-            let page = backend
-                .list_children(&place, Some(&after), limit)
-                .await
-                .unwrap();
+            let page = backend.list_children(&place, Some(&after), limit).await.unwrap();
             let found: Vec<&str> = page.items.iter().map(Child::name).collect();
-            let behind = || {
-                expected
-                    .keys()
-                    .copied()
-                    .filter(|name| *name > after.as_str())
-            };
+            let behind = || expected.keys().copied().filter(|name| *name > after.as_str());
             prop_assert_eq!(found, behind().take(limit).collect::<Vec<_>>());
             prop_assert_eq!(page.more, behind().count() > limit);
         }
@@ -217,12 +179,7 @@ pub(crate) async fn a_session_makes_a_name_below_its_repositorys_uploads(fixture
     let backend = &*fixture.backend;
     let keys = session("some-id");
     drop(session_of(backend, &keys, &"bytes".into()).await);
-    put(
-        backend,
-        &keys.root.child("startedat").unwrap(),
-        "2026-08-18T12:34:56Z",
-    )
-    .await;
+    put(backend, &keys.root.child("startedat").unwrap(), "2026-08-18T12:34:56Z").await;
     let uploads = keys.root.parent().unwrap();
     assert_eq!(children(backend, &uploads).await, ["some-id/"]);
     backend.delete_tree(&keys.root).await.unwrap();

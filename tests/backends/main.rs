@@ -4,11 +4,7 @@
 //! the traits `Backend` and `Staged`. [`every_clause`] is the list of them all; a clause that is missing there
 //! is never used, and does not compile without a warning. A clause assumes nothing that only one kind of storage
 //! has: neither directories nor their absence, neither speed nor an order in time between two handles.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a clause fails by panicking"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a clause fails by panicking")]
 
 mod common;
 

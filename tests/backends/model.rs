@@ -97,11 +97,7 @@ impl Model {
             .collect();
         places.sort();
         places.dedup();
-        Self {
-            pool,
-            places,
-            objects: BTreeMap::new(),
-        }
+        Self { pool, places, objects: BTreeMap::new() }
     }
 
     fn key(&self, index: Index) -> Key {
@@ -143,21 +139,15 @@ impl Model {
             Operation::DeleteTree(place) => {
                 let place = place.get(&self.places);
                 backend.delete_tree(place).await.unwrap();
-                self.objects
-                    .retain(|key, _| key != place && key.below(place).is_none());
+                self.objects.retain(|key, _| key != place && key.below(place).is_none());
             }
             Operation::Quarantine(index) => {
                 backend.quarantine(&self.key(index)).await.unwrap();
                 self.objects.remove(&self.key(index));
             }
-            Operation::Promote {
-                to,
-                length,
-                is_session,
-            } => {
+            Operation::Promote { to, length, is_session } => {
                 let bytes = content(length, step);
-                self.promote(backend, &self.key(to), bytes, is_session)
-                    .await?;
+                self.promote(backend, &self.key(to), bytes, is_session).await?;
             }
             looking => self.look(backend, looking).await?,
         }
@@ -182,9 +172,7 @@ impl Model {
         let expected = match self.objects.get(to) {
             None => Promotion::Created,
             Some(there) if there.len() == bytes.len() => Promotion::Kept,
-            Some(there) => Promotion::Replaced {
-                found: there.len() as u64,
-            },
+            Some(there) => Promotion::Replaced { found: there.len() as u64 },
         };
         prop_assert_eq!(found, expected);
         if expected != Promotion::Kept {
@@ -234,17 +222,11 @@ impl Model {
             .objects
             .keys()
             .filter_map(|key| key.below(place))
-            .map(|rest| {
-                rest.split_once('/')
-                    .map_or((rest, ""), |(name, _)| (name, "/"))
-            })
+            .map(|rest| rest.split_once('/').map_or((rest, ""), |(name, _)| (name, "/")))
             .collect();
         names.sort_unstable();
         names.dedup();
-        names
-            .into_iter()
-            .map(|(name, slash)| format!("{name}{slash}"))
-            .collect()
+        names.into_iter().map(|(name, slash)| format!("{name}{slash}")).collect()
     }
 
     async fn read(

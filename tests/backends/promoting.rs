@@ -50,13 +50,8 @@ pub(crate) async fn a_big_session_becomes_an_object(fixture: &Fixture) {
     staged.append(bytes.slice(7_000_000..)).await.unwrap();
     staged.promote(&to, 12_000_007).await.unwrap();
     assert_same(&read(backend, &to).await, &bytes);
-    let middle = ReadRange::Bounded {
-        start: 6_999_990,
-        end: 8_100_000,
-    };
-    let part = crate::common::read_range(backend, &to, middle)
-        .await
-        .unwrap();
+    let middle = ReadRange::Bounded { start: 6_999_990, end: 8_100_000 };
+    let part = crate::common::read_range(backend, &to, middle).await.unwrap();
     assert_same(&part, &bytes[6_999_990..8_100_000]);
 }
 
@@ -73,17 +68,12 @@ pub(crate) async fn an_object_of_the_same_size_is_kept(fixture: &Fixture) {
 
 pub(crate) async fn an_object_of_another_size_is_replaced(fixture: &Fixture) {
     let backend = &*fixture.backend;
-    for (n, damaged) in ["short", "longer than what is to be there"]
-        .iter()
-        .enumerate()
-    {
+    for (n, damaged) in ["short", "longer than what is to be there"].iter().enumerate() {
         let to = key(&format!("blobs/{n}/data"));
         put(backend, &to, *damaged).await;
         let keys = session(&n.to_string());
         let mut staged = session_of(backend, &keys, &"good bytes".into()).await;
-        let expected = Promotion::Replaced {
-            found: damaged.len() as u64,
-        };
+        let expected = Promotion::Replaced { found: damaged.len() as u64 };
         assert_eq!(staged.promote(&to, 10).await.unwrap(), expected);
         assert_eq!(read(backend, &to).await, "good bytes");
         assert_eq!(staged.promote(&to, 10).await.unwrap(), Promotion::Kept);
@@ -197,10 +187,7 @@ pub(crate) async fn a_promoted_session_becomes_no_other_object(fixture: &Fixture
         for other in [&other, &damaged] {
             assert_eq!(kind(staged.promote(other, 5).await), ErrorKind::NotFound);
         }
-        assert_eq!(
-            listed(backend, &key("blobs")).await,
-            [to.clone(), damaged.clone()]
-        );
+        assert_eq!(listed(backend, &key("blobs")).await, [to.clone(), damaged.clone()]);
         assert_eq!(read(backend, &damaged).await, "damaged");
         drop(staged);
         staged = resume(backend, &keys).await;
@@ -263,28 +250,19 @@ pub(crate) async fn of_sessions_that_become_one_object_one_creates_it(fixture: &
         }
     }
     assert_eq!(created.len(), 1, "created by {created:?}");
-    assert_same(
-        &read(&*fixture.backend, &to).await,
-        &content(9_000, created[0]),
-    );
+    assert_same(&read(&*fixture.backend, &to).await, &content(9_000, created[0]));
 }
 
 pub(crate) async fn a_reader_of_a_replaced_object_keeps_what_it_opened(fixture: &Fixture) {
     let (backend, keys) = (&*fixture.backend, session("1"));
     let to = key("blobs/data");
     let damaged = content(2_000_000, 1);
-    backend
-        .put(&to, damaged.clone(), PutMode::Create)
-        .await
-        .unwrap();
+    backend.put(&to, damaged.clone(), PutMode::Create).await.unwrap();
     let opened = backend.read(&to, ReadRange::Full).await.unwrap();
     let good = content(3_000_000, 2);
     let mut staged = begin(backend, &keys).await;
     staged.append(good.clone()).await.unwrap();
-    staged
-        .persist(note(3_000_000), &copy(&keys, 3_000_000))
-        .await
-        .unwrap();
+    staged.persist(note(3_000_000), &copy(&keys, 3_000_000)).await.unwrap();
     let promotion = staged.promote(&to, 3_000_000).await.unwrap();
     assert_eq!(promotion, Promotion::Replaced { found: 2_000_000 });
     assert_same(&collect(opened.into_stream()).await.unwrap(), &damaged);

@@ -40,13 +40,7 @@ pub(crate) async fn the_outcomes_stand_in_the_order_of_the_requests(fixture: &Fi
         request(&new, "5", PutMode::Create),
     ];
     let outcomes = backend.put_all(puts).await.unwrap();
-    let expected = [
-        Put::Written,
-        Put::Kept,
-        Put::Written,
-        Put::Written,
-        Put::Kept,
-    ];
+    let expected = [Put::Written, Put::Kept, Put::Written, Put::Written, Put::Kept];
     assert_eq!(outcomes, expected);
     assert_eq!(read(backend, &new).await, "1");
     assert_eq!(read(backend, &old).await, "3");
@@ -84,10 +78,7 @@ pub(crate) async fn one_key_twice_in_a_list_is_put_twice_in_order(fixture: &Fixt
         request(&second, "4", PutMode::Overwrite),
     ];
     let outcomes = backend.put_all(puts).await.unwrap();
-    assert_eq!(
-        outcomes,
-        [Put::Written, Put::Kept, Put::Written, Put::Written]
-    );
+    assert_eq!(outcomes, [Put::Written, Put::Kept, Put::Written, Put::Written]);
     assert_eq!(read(backend, &first).await, "1");
     assert_eq!(read(backend, &second).await, "4");
 }
@@ -145,13 +136,10 @@ pub(crate) async fn a_name_and_its_extensions_are_different_objects(fixture: &Fi
 
 pub(crate) async fn names_become_visible_in_the_order_given(fixture: &Fixture) {
     for round in 0..10 {
-        let keys: Vec<Key> = [3, 1, 4, 0, 2]
-            .map(|name| key(&format!("{round}/{name}/link")))
-            .into();
-        let puts: Vec<PutRequest> = keys
-            .iter()
-            .map(|key| request(key, "link", PutMode::Create))
-            .collect();
+        let keys: Vec<Key> =
+            [3, 1, 4, 0, 2].map(|name| key(&format!("{round}/{name}/link"))).into();
+        let puts: Vec<PutRequest> =
+            keys.iter().map(|key| request(key, "link", PutMode::Create)).collect();
         let backend = fixture.backend.clone();
         let writer = tokio::spawn(async move { backend.put_all(puts).await.map(|_| ()) });
         while !writer.is_finished() {
@@ -174,19 +162,14 @@ pub(crate) async fn after_an_error_what_is_there_is_a_beginning_of_the_list(fixt
     let backend = &*fixture.backend;
     put(backend, &key("object"), "in the way, on some storage").await;
     let keys = keys(["a/1", "a/2", "object/below", "a/3", "b/4"]);
-    let puts: Vec<PutRequest> = keys
-        .iter()
-        .map(|key| request(key, key.to_string(), PutMode::Create))
-        .collect();
+    let puts: Vec<PutRequest> =
+        keys.iter().map(|key| request(key, key.to_string(), PutMode::Create)).collect();
     let outcome = backend.put_all(puts).await;
     let mut visible = Vec::new();
     for key in &keys {
         visible.push(is_there(backend, key).await);
     }
-    assert!(
-        visible.is_sorted_by(|earlier, later| earlier >= later),
-        "{visible:?}"
-    );
+    assert!(visible.is_sorted_by(|earlier, later| earlier >= later), "{visible:?}");
     assert_eq!(outcome.is_ok(), visible.iter().all(|&visible| visible));
     for (key, _) in keys.iter().zip(visible).filter(|(_, visible)| *visible) {
         assert_eq!(read(backend, key).await, key.to_string());
@@ -197,11 +180,7 @@ pub(crate) async fn of_many_concurrent_creations_one_is_written(fixture: &Fixtur
     let key = key("a/b/link");
     let creations = (0..32u64).map(|seed| {
         let (backend, key) = (fixture.backend.clone(), key.clone());
-        tokio::spawn(async move {
-            backend
-                .put(&key, content(1000, seed), PutMode::Create)
-                .await
-        })
+        tokio::spawn(async move { backend.put(&key, content(1000, seed), PutMode::Create).await })
     });
     let outcomes = join_all(creations).await;
     let mut written = Vec::new();
@@ -211,10 +190,7 @@ pub(crate) async fn of_many_concurrent_creations_one_is_written(fixture: &Fixtur
         }
     }
     assert_eq!(written.len(), 1, "written by {written:?}");
-    assert_eq!(
-        read(&*fixture.backend, &key).await,
-        content(1000, written[0])
-    );
+    assert_eq!(read(&*fixture.backend, &key).await, content(1000, written[0]));
 }
 
 pub(crate) async fn concurrent_overwrites_leave_one_of_them_whole(fixture: &Fixture) {

@@ -120,11 +120,8 @@ pub(crate) async fn a_range_without_a_byte_is_not_satisfiable(fixture: &Fixture)
 pub(crate) async fn no_range_of_an_empty_object_is_satisfiable(fixture: &Fixture) {
     let key = key("a/empty");
     put(&*fixture.backend, &key, Bytes::new()).await;
-    let ranges = [
-        ReadRange::From(0),
-        ReadRange::Bounded { start: 0, end: 1 },
-        ReadRange::Suffix(1),
-    ];
+    let ranges =
+        [ReadRange::From(0), ReadRange::Bounded { start: 0, end: 1 }, ReadRange::Suffix(1)];
     assert_not_satisfiable(fixture, &key, ranges).await;
 }
 
@@ -145,10 +142,9 @@ async fn assert_reads_as_a_slice(
     range: ReadRange,
 ) -> Result<(), TestCaseError> {
     match range.within(whole.len() as u64) {
-        None => prop_assert_eq!(
-            kind(backend.read(key, range).await),
-            ErrorKind::RangeNotSatisfiable
-        ),
+        None => {
+            prop_assert_eq!(kind(backend.read(key, range).await), ErrorKind::RangeNotSatisfiable)
+        }
         Some(found) => {
             let expected = &whole[found.start as usize..found.end as usize];
             prop_assert!(read_range(backend, key, range).await.unwrap() == expected);

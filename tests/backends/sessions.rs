@@ -38,10 +38,7 @@ pub(crate) async fn persist_tells_the_tip(fixture: &Fixture) {
     let keys = session("1");
     let mut staged = begin(&*fixture.backend, &keys).await;
     for offset in [0, 5, 10] {
-        let tip = staged
-            .persist(note(offset), &copy(&keys, offset))
-            .await
-            .unwrap();
+        let tip = staged.persist(note(offset), &copy(&keys, offset)).await.unwrap();
         assert_eq!(tip.offset, offset);
         assert_eq!(staged.offset(), offset);
         staged.append("12345".into()).await.unwrap();
@@ -64,10 +61,7 @@ pub(crate) async fn a_persisted_session_is_gone_on_with(fixture: &Fixture) {
     drop(session_of(backend, &keys, &bytes).await);
     let mut staged = resume(backend, &keys).await;
     staged.append("more".into()).await.unwrap();
-    staged
-        .persist(note(100_004), &copy(&keys, 100_004))
-        .await
-        .unwrap();
+    staged.persist(note(100_004), &copy(&keys, 100_004)).await.unwrap();
     drop(staged);
     let longer = [&bytes[..], b"more"].concat().into();
     assert_goes_on(resume(backend, &keys).await, &longer).await;
@@ -78,14 +72,9 @@ pub(crate) async fn a_session_is_gone_on_with_from_its_tip(fixture: &Fixture) {
     let bytes = content(1_000, 1);
     let mut staged = begin(backend, &keys).await;
     staged.append(bytes.clone()).await.unwrap();
-    let tip = staged
-        .persist(note(1_000), &copy(&keys, 1_000))
-        .await
-        .unwrap();
+    let tip = staged.persist(note(1_000), &copy(&keys, 1_000)).await.unwrap();
     drop(staged);
-    let staged = open(backend, &keys, OpenSession::Resume(Some(tip)))
-        .await
-        .unwrap();
+    let staged = open(backend, &keys, OpenSession::Resume(Some(tip))).await.unwrap();
     assert_goes_on(staged, &bytes).await;
 }
 
@@ -115,10 +104,7 @@ pub(crate) async fn what_was_not_persisted_is_lost_or_kept_but_never_different(f
     assert!((10_000..=30_000).contains(&offset), "{offset}");
     let found = staged_bytes(&mut *staged).await;
     assert_same(&found, &all[..offset as usize]);
-    assert_eq!(
-        staged.note(offset).await.unwrap(),
-        Some((10_000, note(10_000)))
-    );
+    assert_eq!(staged.note(offset).await.unwrap(), Some((10_000, note(10_000))));
 }
 
 pub(crate) async fn a_session_that_is_not_there_is_not_found(fixture: &Fixture) {
@@ -143,10 +129,7 @@ pub(crate) async fn many_small_appends_are_one_line_of_bytes(fixture: &Fixture) 
     for at in (0..2_000).step_by(4) {
         staged.append(bytes.slice(at..at + 4)).await.unwrap();
     }
-    staged
-        .persist(note(2_000), &copy(&keys, 2_000))
-        .await
-        .unwrap();
+    staged.persist(note(2_000), &copy(&keys, 2_000)).await.unwrap();
     drop(staged);
     assert_goes_on(resume(backend, &keys).await, &bytes).await;
 }
@@ -162,10 +145,7 @@ pub(crate) async fn big_appends_are_one_line_of_bytes(fixture: &Fixture) {
     let back = staged.read_back(4 * MIB as u64 + 1).await.unwrap();
     let back: Vec<Bytes> = back.try_collect().await.unwrap();
     assert_same(&back.concat(), &bytes[4 * MIB + 1..]);
-    staged
-        .persist(note(length), &copy(&keys, length))
-        .await
-        .unwrap();
+    staged.persist(note(length), &copy(&keys, length)).await.unwrap();
     drop(staged);
     assert_goes_on(resume(backend, &keys).await, &bytes).await;
 }
@@ -175,17 +155,10 @@ pub(crate) async fn a_session_grows_over_many_resumptions(fixture: &Fixture) {
     let bytes = content(20_000, 1);
     drop(session_of(&*fixture.backend, &keys, &Bytes::new()).await);
     for end in (1_000..=20_000).step_by(1_000) {
-        let backend = if end % 2_000 == 0 {
-            fixture.reopen()
-        } else {
-            fixture.backend.clone()
-        };
+        let backend = if end % 2_000 == 0 { fixture.reopen() } else { fixture.backend.clone() };
         let mut staged = resume(&*backend, &keys).await;
         staged.append(bytes.slice(end - 1_000..end)).await.unwrap();
-        staged
-            .persist(note(end as u64), &copy(&keys, end as u64))
-            .await
-            .unwrap();
+        staged.persist(note(end as u64), &copy(&keys, end as u64)).await.unwrap();
     }
     assert_goes_on(resume(&*fixture.backend, &keys).await, &bytes).await;
 }
@@ -194,10 +167,7 @@ pub(crate) async fn a_session_grows_over_many_resumptions(fixture: &Fixture) {
 async fn noted(backend: &dyn Backend, keys: &SessionKeys) -> Box<dyn Staged> {
     let mut staged = begin(backend, keys).await;
     for offset in [0, 4, 8] {
-        staged
-            .persist(note(offset), &copy(keys, offset))
-            .await
-            .unwrap();
+        staged.persist(note(offset), &copy(keys, offset)).await.unwrap();
         staged.append("1234".into()).await.unwrap();
     }
     staged
@@ -238,10 +208,7 @@ pub(crate) async fn a_note_is_of_any_length(fixture: &Fixture) {
     let mut staged = begin(backend, &keys).await;
     for (offset, length) in [(0, 0), (1, 1), (2, 108), (3, 5_000)] {
         let note = content(length, 1);
-        staged
-            .persist(note.clone(), &copy(&keys, offset))
-            .await
-            .unwrap();
+        staged.persist(note.clone(), &copy(&keys, offset)).await.unwrap();
         drop(staged);
         staged = resume(backend, &keys).await;
         assert_eq!(staged.note(offset).await.unwrap(), Some((offset, note)));
@@ -253,10 +220,7 @@ pub(crate) async fn a_note_is_replaced_by_a_later_one_at_the_same_offset(fixture
     let (backend, keys) = (&*fixture.backend, session("1"));
     let mut staged = session_of(backend, &keys, &"bytes".into()).await;
     let later = content(108, 99);
-    staged
-        .persist(later.clone(), &copy(&keys, 5))
-        .await
-        .unwrap();
+    staged.persist(later.clone(), &copy(&keys, 5)).await.unwrap();
     assert_eq!(staged.note(5).await.unwrap(), Some((5, later.clone())));
     drop(staged);
     let mut staged = resume(backend, &keys).await;
@@ -287,10 +251,7 @@ pub(crate) async fn a_rewound_session_is_gone_on_with_where_it_was_cut(fixture: 
     let mut staged = session_of(backend, &keys, &bytes).await;
     staged.rewind(4_000).await.unwrap();
     staged.append(other.slice(..8_000)).await.unwrap();
-    staged
-        .persist(note(12_000), &copy(&keys, 12_000))
-        .await
-        .unwrap();
+    staged.persist(note(12_000), &copy(&keys, 12_000)).await.unwrap();
     drop(staged);
     let expected = [&bytes[..4_000], &other[..8_000]].concat().into();
     assert_goes_on(resume(backend, &keys).await, &expected).await;
@@ -413,11 +374,8 @@ pub(crate) async fn any_steps_leave_what_a_vector_has(fixture: &Fixture) {
                     notes.insert(length as u64, note);
                     if let Step::Reopen(other, _) = step {
                         drop(staged);
-                        let backend = if other {
-                            fixture.reopen()
-                        } else {
-                            fixture.backend.clone()
-                        };
+                        let backend =
+                            if other { fixture.reopen() } else { fixture.backend.clone() };
                         let resumed = OpenSession::Resume(Some(tip));
                         staged = open(&*backend, &keys, resumed).await.unwrap();
                     }

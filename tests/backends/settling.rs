@@ -7,10 +7,7 @@ use crate::common::{content, key, put, session, session_of};
 
 async fn settled(backend: &dyn Backend, keys: &[Key]) -> Vec<Option<u64>> {
     let answers = backend.settle(keys).await.unwrap();
-    answers
-        .into_iter()
-        .map(|meta| meta.map(|meta| meta.size))
-        .collect()
+    answers.into_iter().map(|meta| meta.map(|meta| meta.size)).collect()
 }
 
 pub(crate) async fn answers_stand_in_the_order_of_the_keys(fixture: &Fixture) {

@@ -100,22 +100,14 @@ pub(crate) async fn final_stagings_of_one_key_do_not_touch_each_other(fixture: &
             staged.promote(&to, 50_000).await.unwrap()
         })
     });
-    let outcomes: Vec<Promotion> = join_all(stagings)
-        .await
-        .into_iter()
-        .map(Result::unwrap)
-        .collect();
+    let outcomes: Vec<Promotion> =
+        join_all(stagings).await.into_iter().map(Result::unwrap).collect();
     let created: Vec<u64> = (0..)
         .zip(&outcomes)
         .filter_map(|(seed, outcome)| (*outcome == Promotion::Created).then_some(seed))
         .collect();
     assert_eq!(created.len(), 1, "{outcomes:?}");
-    let kept = outcomes
-        .iter()
-        .filter(|outcome| **outcome == Promotion::Kept);
+    let kept = outcomes.iter().filter(|outcome| **outcome == Promotion::Kept);
     assert_eq!(kept.count(), 5, "{outcomes:?}");
-    assert_same(
-        &read(&*fixture.backend, &to).await,
-        &content(50_000, created[0]),
-    );
+    assert_same(&read(&*fixture.backend, &to).await, &content(50_000, created[0]));
 }

@@ -16,12 +16,7 @@ async fn calls_are_counted_by_their_method() {
         is_there(&backend, &key("a")).await;
     }
     let counts = backend.reset();
-    let seen = [
-        Method::Stage,
-        Method::Append,
-        Method::Persist,
-        Method::Discard,
-    ];
+    let seen = [Method::Stage, Method::Append, Method::Persist, Method::Discard];
     assert!(seen.iter().all(|method| counts.of(*method) == 1));
     assert_eq!((counts.of(Method::Head), counts.total()), (3, 7));
     assert_eq!(backend.counts().total(), 0);
@@ -50,19 +45,11 @@ async fn the_chosen_call_of_the_chosen_method_fails_once() {
 async fn a_call_that_fails_before_does_nothing_and_one_that_fails_after_does_all() {
     for (moment, expected) in [(Moment::Before, false), (Moment::After, true)] {
         let backend = FaultyBackend::new(Arc::new(MemoryBackend::new()));
-        backend.arm(Fault {
-            method: None,
-            call: 1,
-            kind: ErrorKind::Io,
-            moment,
-        });
+        backend.arm(Fault { method: None, call: 1, kind: ErrorKind::Io, moment });
         let outcome = backend.put(&key("a"), "a".into(), PutMode::Create).await;
         assert_eq!(kind(outcome), ErrorKind::Io);
         assert_eq!(is_there(&backend, &key("a")).await, expected);
-        assert_eq!(
-            listed(&backend, &"docker".parse().unwrap()).await.len(),
-            usize::from(expected)
-        );
+        assert_eq!(listed(&backend, &"docker".parse().unwrap()).await.len(), usize::from(expected));
     }
 }
 
@@ -72,12 +59,7 @@ async fn every_call_of_an_operation_can_be_failed_in_turn() {
     let keys = session("1");
     let mut failures = 0;
     for call in 1.. {
-        backend.arm(Fault {
-            method: None,
-            call,
-            kind: ErrorKind::Full,
-            moment: Moment::After,
-        });
+        backend.arm(Fault { method: None, call, kind: ErrorKind::Full, moment: Moment::After });
         let operation = async {
             let stage = registry_store::backend::Stage::Session {
                 keys: &keys,

@@ -35,18 +35,11 @@ fn sigterm_finishes_the_push_in_flight_and_takes_no_more() {
 
     registry.signal(Signal::TERM);
     registry.log_line("draining");
-    assert!(
-        TcpStream::connect(registry.address()).is_err(),
-        "the port is closed"
-    );
+    assert!(TcpStream::connect(registry.address()).is_err(), "the port is closed");
 
     push.write_all(&CONTENT[12..]).unwrap();
     assert_eq!(answer(&mut push, true).status, 201);
-    assert_eq!(
-        push.read(&mut [0]).unwrap(),
-        0,
-        "the connection is not kept"
-    );
+    assert_eq!(push.read(&mut [0]).unwrap(), 0, "the connection is not kept");
     assert_eq!(registry.wait().code(), Some(0));
 
     let registry = RegistryProcess::start(root.path());
@@ -60,12 +53,7 @@ fn an_idle_connection_does_not_hold_it_up() {
     let registry = RegistryProcess::start(root.path());
     let _silent = connect(registry.address());
     let mut idle = connect(registry.address());
-    write!(
-        idle,
-        "GET /v2/ HTTP/1.1\r\nHost: {}\r\n\r\n",
-        registry.address()
-    )
-    .unwrap();
+    write!(idle, "GET /v2/ HTTP/1.1\r\nHost: {}\r\n\r\n", registry.address()).unwrap();
     assert_eq!(answer(&mut idle, true).status, 200);
 
     registry.signal(Signal::INT);
@@ -82,9 +70,5 @@ fn a_second_signal_ends_it_at_once() {
     registry.log_line("draining");
     registry.signal(Signal::INT);
     registry.log_line("registry: a second signal");
-    assert_eq!(
-        registry.wait().code(),
-        Some(1),
-        "requests were cut: that is no success"
-    );
+    assert_eq!(registry.wait().code(), Some(1), "requests were cut: that is no success");
 }

@@ -14,11 +14,7 @@ use tempfile::TempDir;
 fn failure(command: &mut Command) -> (i32, String) {
     let output = command.stdin(Stdio::null()).output().unwrap();
     let line = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(
-        String::from_utf8_lossy(&output.stdout),
-        "",
-        "nothing was started\n{line}"
-    );
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "", "nothing was started\n{line}");
     assert_eq!(line.lines().count(), 1, "expected one line, found:\n{line}");
     assert!(line.starts_with("registry: "), "{line}");
     let status = output.status.code().expect("it ends by itself");
@@ -28,11 +24,7 @@ fn failure(command: &mut Command) -> (i32, String) {
 
 fn registry(flags: &[&str], root: &Path) -> Command {
     let mut command = Command::new(program());
-    command
-        .env_remove("RUST_LOG")
-        .args(flags)
-        .arg("--root")
-        .arg(root);
+    command.env_remove("RUST_LOG").args(flags).arg("--root").arg(root);
     command
 }
 
@@ -54,10 +46,7 @@ fn a_taken_port() {
     let address = taken.local_addr().unwrap().to_string();
     let (status, line) = failure(&mut registry(&["--addr", &address], root.path()));
     assert_eq!(status, 1);
-    says(
-        &line,
-        &[&address, "in use", "expected a free port", "--addr"],
-    );
+    says(&line, &[&address, "in use", "expected a free port", "--addr"]);
 }
 
 #[test]
@@ -66,10 +55,7 @@ fn an_address_of_another_machine() {
     // TEST-NET-1 (RFC 5737): no machine has it.
     let (status, line) = failure(&mut registry(&["--addr", "192.0.2.1:5000"], root.path()));
     assert_eq!(status, 1);
-    says(
-        &line,
-        &["192.0.2.1:5000", "expected", "address of this machine"],
-    );
+    says(&line, &["192.0.2.1:5000", "expected", "address of this machine"]);
 }
 
 #[test]
@@ -78,14 +64,7 @@ fn an_address_that_is_none() {
     for address in ["5000", "localhost", "127.0.0.1", "127.0.0.1:65536", ""] {
         let (status, line) = failure(&mut registry(&["--addr", address], root.path()));
         assert_eq!(status, 2, "{address:?}");
-        says(
-            &line,
-            &[
-                "--addr",
-                "expected an IP address and a port",
-                "127.0.0.1:5000",
-            ],
-        );
+        says(&line, &["--addr", "expected an IP address and a port", "127.0.0.1:5000"]);
     }
 }
 
@@ -120,10 +99,7 @@ fn a_file_in_place_of_the_data_directory() {
     for root in [file.clone(), file.join("below")] {
         let (status, line) = failure(&mut on_a_free_port(&root));
         assert_eq!(status, 1);
-        says(
-            &line,
-            &[root.to_str().unwrap(), "expected a directory", "--root"],
-        );
+        says(&line, &[root.to_str().unwrap(), "expected a directory", "--root"]);
     }
     assert_eq!(fs::read(&file).unwrap(), b"mine");
 }
@@ -140,10 +116,7 @@ fn a_data_directory_that_cannot_be_made() {
 fn an_empty_path_for_the_data_directory() {
     let (status, line) = failure(&mut on_a_free_port(Path::new("")));
     assert_eq!(status, 2);
-    says(
-        &line,
-        &["a value is required for '--root <DIRECTORY>'", "--help"],
-    );
+    says(&line, &["a value is required for '--root <DIRECTORY>'", "--help"]);
 }
 
 #[test]
@@ -159,18 +132,12 @@ fn a_data_directory_that_may_not_be_written() {
         let copy = above.path().join("registry");
         fs::copy(program(), &copy).unwrap();
         command = Command::new(copy);
-        command
-            .env_remove("RUST_LOG")
-            .args(["--addr", "127.0.0.1:0", "--root"])
-            .arg(&root);
+        command.env_remove("RUST_LOG").args(["--addr", "127.0.0.1:0", "--root"]).arg(&root);
         command.uid(65534).gid(65534).current_dir("/");
     }
     let (status, line) = failure(&mut command);
     assert_eq!(status, 1);
-    says(
-        &line,
-        &[root.to_str().unwrap(), "may read and write", "--read-only"],
-    );
+    says(&line, &[root.to_str().unwrap(), "may read and write", "--read-only"]);
 }
 
 #[test]
@@ -179,9 +146,6 @@ fn nothing_to_read_where_only_reading_is_asked_for() {
     let root = above.path().join("missing");
     let (status, line) = failure(on_a_free_port(&root).arg("--read-only"));
     assert_eq!(status, 1);
-    says(
-        &line,
-        &[root.to_str().unwrap(), "expected a directory", "--root"],
-    );
+    says(&line, &[root.to_str().unwrap(), "expected a directory", "--root"]);
     assert!(!root.exists(), "and none is made");
 }

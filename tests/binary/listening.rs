@@ -39,18 +39,11 @@ async fn http_1_and_http_2_are_answered_at_the_same_port() {
     assert_eq!(request(address, "GET", "/v2/").status, 200);
 
     let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
-    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), stream)
-        .await
-        .unwrap();
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
     let connection = tokio::spawn(connection);
-    let asked = Request::get(format!("http://{address}/v2/"))
-        .body(Empty::<Bytes>::new())
-        .unwrap();
+    let asked = Request::get(format!("http://{address}/v2/")).body(Empty::<Bytes>::new()).unwrap();
     let answer = sender.send_request(asked).await.unwrap();
-    assert_eq!(
-        (answer.version(), answer.status().as_u16()),
-        (Version::HTTP_2, 200)
-    );
+    assert_eq!((answer.version(), answer.status().as_u16()), (Version::HTTP_2, 200));
     assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "{}");
     drop(sender);
     connection.await.unwrap().unwrap();
@@ -62,12 +55,7 @@ fn a_connection_is_kept_for_the_next_request() {
     let registry = RegistryProcess::start(root.path());
     let mut stream = connect(registry.address());
     for _ in 0..3 {
-        write!(
-            stream,
-            "GET /v2/ HTTP/1.1\r\nHost: {}\r\n\r\n",
-            registry.address()
-        )
-        .unwrap();
+        write!(stream, "GET /v2/ HTTP/1.1\r\nHost: {}\r\n\r\n", registry.address()).unwrap();
         assert_eq!(answer(&mut stream, true).status, 200);
     }
 }
@@ -77,19 +65,10 @@ fn a_client_that_has_closed_its_side_still_gets_its_answer() {
     let root = TempDir::new().unwrap();
     let registry = RegistryProcess::start(root.path());
     let mut stream = connect(registry.address());
-    write!(
-        stream,
-        "GET /v2/ HTTP/1.1\r\nHost: {}\r\n\r\n",
-        registry.address()
-    )
-    .unwrap();
+    write!(stream, "GET /v2/ HTTP/1.1\r\nHost: {}\r\n\r\n", registry.address()).unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
     assert_eq!(answer(&mut stream, true).status, 200);
-    assert_eq!(
-        stream.read(&mut [0]).unwrap(),
-        0,
-        "then the server closes too"
-    );
+    assert_eq!(stream.read(&mut [0]).unwrap(), 0, "then the server closes too");
 }
 
 #[test]
@@ -97,9 +76,7 @@ fn a_request_that_is_not_http_ends_its_connection_and_no_other() {
     let root = TempDir::new().unwrap();
     let registry = RegistryProcess::start(root.path());
     let mut stream = connect(registry.address());
-    stream
-        .write_all(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n")
-        .unwrap();
+    stream.write_all(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n").unwrap();
     assert_eq!(answer(&mut stream, true).status, 400);
     assert_eq!(request(registry.address(), "GET", "/v2/").status, 200);
 }

@@ -41,10 +41,7 @@ fn copy(skopeo: &Skopeo, from: &str, to: &str, flags: &[&str]) {
 /// A layout with an image and an index, tagged so; returns their digests.
 fn source(directory: &Path) -> [Digest; 2] {
     let mut layout = Layout::create(directory);
-    [
-        layout.add_image("image", "amd64"),
-        layout.add_index("index", &["amd64", "arm64"]),
-    ]
+    [layout.add_image("image", "amd64"), layout.add_index("index", &["amd64", "arm64"])]
 }
 
 #[test]
@@ -60,11 +57,7 @@ fn the_same_pushes_leave_the_same_files() {
 
     let [ours, theirs] = [ours, theirs].map(|root| Tree::read(&root.path().join(DATA)));
     assert_ne!(theirs.files.len(), 0);
-    assert_eq!(
-        ours.difference_of_files(&theirs),
-        "",
-        "first: registry, second: Distribution"
-    );
+    assert_eq!(ours.difference_of_files(&theirs), "", "first: registry, second: Distribution");
     for tree in [&ours, &theirs] {
         let litter = tree.files.keys().find(|path| path.contains("/_uploads/"));
         assert_eq!(litter, None, "no upload is left over");
@@ -72,9 +65,7 @@ fn the_same_pushes_leave_the_same_files() {
     // Distribution leaves the directory of a repository's uploads when the last is done; nothing reads it.
     let telling = |tree: &Tree| -> Vec<String> {
         let all = tree.empty_directories.iter();
-        all.filter(|path| !path.ends_with("/_uploads"))
-            .cloned()
-            .collect()
+        all.filter(|path| !path.ends_with("/_uploads")).cloned().collect()
     };
     assert_eq!(telling(&ours), telling(&theirs));
 }
@@ -88,28 +79,13 @@ fn one_serves_what_was_pushed_to_the_other(pushed_to: SocketAddr, read_from: Soc
 
     let back = skopeo.path("back");
     let target = format!("oci:{}:1", back.display());
-    copy(
-        &skopeo,
-        &format!("docker://{read_from}/library/image:1"),
-        &target,
-        &[],
-    );
+    copy(&skopeo, &format!("docker://{read_from}/library/image:1"), &target, &[]);
     assert!(blobs_of(&back).contains(&image));
-    copy(
-        &skopeo,
-        &format!("docker://{read_from}/library/image/index:1"),
-        &target,
-        &["--all"],
-    );
+    copy(&skopeo, &format!("docker://{read_from}/library/image/index:1"), &target, &["--all"]);
     assert!(blobs_of(&back).contains(&index));
     assert_eq!(blobs_of(&back), blobs_of(images.path()));
     let docker = format!("dir:{}", skopeo.path("docker").display());
-    copy(
-        &skopeo,
-        &format!("docker://{read_from}/library/image:docker"),
-        &docker,
-        &[],
-    );
+    copy(&skopeo, &format!("docker://{read_from}/library/image:docker"), &docker, &[]);
 
     for listing in ["/v2/library/image/tags/list", "/v2/_catalog"] {
         let [theirs, ours] = [pushed_to, read_from].map(|address| listing_of(address, listing));
@@ -155,27 +131,14 @@ fn registry_opens_what_distribution_left_and_distribution_what_registry_left() {
     let from = format!("oci:{}:image", images.path().display());
 
     let distribution = Distribution::start(root.path());
-    copy(
-        &skopeo,
-        &from,
-        &format!("docker://{}/theirs:1", distribution.address()),
-        &[],
-    );
+    copy(&skopeo, &from, &format!("docker://{}/theirs:1", distribution.address()), &[]);
     drop(distribution);
     let registry = RegistryProcess::start(root.path());
-    copy(
-        &skopeo,
-        &from,
-        &format!("docker://{}/ours:1", registry.address()),
-        &[],
-    );
+    copy(&skopeo, &from, &format!("docker://{}/ours:1", registry.address()), &[]);
     assert_eq!(digest_of(registry.address(), "theirs", "1"), Some(image));
     drop(registry);
     let distribution = Distribution::start(root.path());
-    assert_eq!(
-        digest_of(distribution.address(), "theirs", "1"),
-        Some(image)
-    );
+    assert_eq!(digest_of(distribution.address(), "theirs", "1"), Some(image));
     assert_eq!(digest_of(distribution.address(), "ours", "1"), Some(image));
 }
 

@@ -95,12 +95,7 @@ impl Bench {
     }
 
     fn raw(&self, name: &str) -> Vec<u8> {
-        self.skopeo.run(&[
-            "inspect",
-            "--tls-verify=false",
-            "--raw",
-            &self.reference(name),
-        ])
+        self.skopeo.run(&["inspect", "--tls-verify=false", "--raw", &self.reference(name)])
     }
 
     fn digest(&self, name: &str) -> String {
@@ -116,16 +111,11 @@ impl Bench {
     }
 
     fn tags(&self, repository: &str) -> Vec<String> {
-        let listed = self.skopeo.run(&[
-            "list-tags",
-            "--tls-verify=false",
-            &self.reference(repository),
-        ]);
+        let listed =
+            self.skopeo.run(&["list-tags", "--tls-verify=false", &self.reference(repository)]);
         let listed: Value = serde_json::from_slice(&listed).unwrap();
         let tags = listed["Tags"].as_array().unwrap();
-        tags.iter()
-            .map(|tag| tag.as_str().unwrap().to_owned())
-            .collect()
+        tags.iter().map(|tag| tag.as_str().unwrap().to_owned()).collect()
     }
 }
 
@@ -145,14 +135,8 @@ fn an_image_converted_to_docker_schema_2_comes_back_byte_for_byte(bench: &Bench)
     bench.push("image:v2s2", &["--format", "v2s2"]);
     let manifest = bench.raw("image:v2s2");
     let parsed: Value = serde_json::from_slice(&manifest).unwrap();
-    assert_eq!(
-        parsed["mediaType"],
-        "application/vnd.docker.distribution.manifest.v2+json"
-    );
-    assert_eq!(
-        bench.digest("image:v2s2"),
-        Digest::sha256(&manifest).to_string()
-    );
+    assert_eq!(parsed["mediaType"], "application/vnd.docker.distribution.manifest.v2+json");
+    assert_eq!(bench.digest("image:v2s2"), Digest::sha256(&manifest).to_string());
 
     // The transport `dir` keeps a manifest as it came.
     let back = bench.skopeo.path("back");
@@ -217,9 +201,7 @@ fn an_image_can_be_copied_to_another_repository(bench: &Bench) {
 fn inspect_tells_what_was_pushed(bench: &Bench) {
     let digest = bench.image();
     bench.push("image:1", &[]);
-    let told = bench
-        .skopeo
-        .run(&["inspect", "--tls-verify=false", &bench.reference("image:1")]);
+    let told = bench.skopeo.run(&["inspect", "--tls-verify=false", &bench.reference("image:1")]);
     let told: Value = serde_json::from_slice(&told).unwrap();
     assert_eq!(told["Digest"], digest.to_string());
     assert_eq!(told["RepoTags"], serde_json::json!(["1"]));
@@ -242,16 +224,10 @@ fn a_deleted_image_is_gone_and_the_others_are_not(bench: &Bench) {
     bench.image();
     bench.push("image:oci", &[]);
     bench.push("image:docker", &["--format", "v2s2"]);
-    bench.skopeo.run(&[
-        "delete",
-        "--tls-verify=false",
-        &bench.reference("image:oci"),
-    ]);
+    bench.skopeo.run(&["delete", "--tls-verify=false", &bench.reference("image:oci")]);
 
     let reference = bench.reference("image:oci");
-    let said = bench
-        .skopeo
-        .try_run(&["inspect", "--tls-verify=false", "--raw", &reference]);
+    let said = bench.skopeo.try_run(&["inspect", "--tls-verify=false", "--raw", &reference]);
     assert!(!said.success);
     assert!(said.errors.contains("manifest unknown"), "{}", said.errors);
     assert_eq!(bench.tags("image"), ["docker"]);

@@ -34,12 +34,7 @@ impl Server {
             });
         let stdout = Lines::of(child.stdout.take().expect("it is piped"));
         let stderr = Lines::of(child.stderr.take().expect("it is piped"));
-        Self {
-            name,
-            child,
-            stdout,
-            stderr,
-        }
+        Self { name, child, stdout, stderr }
     }
 
     /// The first line of standard output, from here on, that contains `text`.
@@ -105,10 +100,7 @@ impl Lines {
                 }
             }
         });
-        Self {
-            arriving,
-            seen: Vec::new(),
-        }
+        Self { arriving, seen: Vec::new() }
     }
 
     /// `None` if the pipe ends, or patience, before such a line comes.

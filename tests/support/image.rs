@@ -23,15 +23,9 @@ impl Layout {
     /// An empty one in `directory`, which is made.
     pub fn create(directory: &Path) -> Self {
         fs::create_dir_all(directory.join("blobs/sha256")).expect("the directory can be made");
-        fs::write(
-            directory.join("oci-layout"),
-            r#"{"imageLayoutVersion":"1.0.0"}"#,
-        )
-        .expect("the directory can be written");
-        let layout = Self {
-            directory: directory.to_owned(),
-            roots: Vec::new(),
-        };
+        fs::write(directory.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#)
+            .expect("the directory can be written");
+        let layout = Self { directory: directory.to_owned(), roots: Vec::new() };
         layout.write_index();
         layout
     }
@@ -52,9 +46,7 @@ impl Layout {
     }
 
     fn root(&mut self, tag: &str, mut descriptor: Value) -> Digest {
-        let digest = descriptor["digest"]
-            .as_str()
-            .expect("a descriptor has a digest");
+        let digest = descriptor["digest"].as_str().expect("a descriptor has a digest");
         let digest = digest.parse().expect("it was made from a digest");
         descriptor["annotations"] = json!({ "org.opencontainers.image.ref.name": tag });
         self.roots.push(descriptor);
@@ -71,16 +63,11 @@ impl Layout {
     /// The descriptor of an image, with its platform.
     fn image(&self, architecture: &str) -> Value {
         let layers = [
-            tar(&[
-                ("etc/motd", b"the same everywhere\n".to_vec()),
-                ("data", noise(3 << 20)),
-            ]),
+            tar(&[("etc/motd", b"the same everywhere\n".to_vec()), ("data", noise(3 << 20))]),
             tar(&[("etc/architecture", architecture.as_bytes().to_vec())]),
         ];
-        let diff_ids: Vec<String> = layers
-            .iter()
-            .map(|tar| Digest::sha256(tar).to_string())
-            .collect();
+        let diff_ids: Vec<String> =
+            layers.iter().map(|tar| Digest::sha256(tar).to_string()).collect();
         let config = json!({
             "created": "2000-01-01T00:00:00Z",
             "architecture": architecture,
@@ -90,28 +77,19 @@ impl Layout {
             "history": diff_ids.iter().map(|_| json!({ "created_by": "tests" })).collect::<Vec<_>>(),
         });
         let config = self.blob(CONFIG, &serde_json::to_vec(&config).expect("it is JSON"));
-        let layers: Vec<Value> = layers
-            .iter()
-            .map(|tar| self.blob(LAYER, &gzip(tar)))
-            .collect();
+        let layers: Vec<Value> = layers.iter().map(|tar| self.blob(LAYER, &gzip(tar))).collect();
         let manifest = json!({
             "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers,
         });
-        let mut image = self.blob(
-            MANIFEST,
-            &serde_json::to_vec(&manifest).expect("it is JSON"),
-        );
+        let mut image = self.blob(MANIFEST, &serde_json::to_vec(&manifest).expect("it is JSON"));
         image["platform"] = json!({ "architecture": architecture, "os": "linux" });
         image
     }
 
     fn blob(&self, media_type: &str, content: &[u8]) -> Value {
         let digest = Digest::sha256(content);
-        fs::write(
-            self.directory.join("blobs/sha256").join(digest.hex()),
-            content,
-        )
-        .expect("the directory can be written");
+        fs::write(self.directory.join("blobs/sha256").join(digest.hex()), content)
+            .expect("the directory can be written");
         json!({ "mediaType": media_type, "digest": digest.to_string(), "size": content.len() })
     }
 }

@@ -33,9 +33,7 @@ impl Distribution {
         let mut command = Command::new("docker-registry");
         command.arg("serve").arg(&file);
         // Every variable that begins with REGISTRY_ would change its configuration.
-        command
-            .env_clear()
-            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+        command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
         let mut server = Server::start(&mut command);
         let line = server.log_line("msg=\"listening on ");
         let address = line
@@ -44,11 +42,7 @@ impl Distribution {
             .and_then(|rest| rest.split('"').next())
             .and_then(|address| address.parse().ok())
             .unwrap_or_else(|| panic!("expected an address in {line:?}"));
-        Self {
-            address,
-            _server: server,
-            _config: config,
-        }
+        Self { address, _server: server, _config: config }
     }
 
     /// Where it listens.
@@ -78,9 +72,7 @@ impl Skopeo {
     /// With nothing kept from before.
     #[expect(clippy::new_without_default, reason = "it makes a directory")]
     pub fn new() -> Self {
-        Self {
-            home: TempDir::new().expect("a temporary directory can be made"),
-        }
+        Self { home: TempDir::new().expect("a temporary directory can be made") }
     }
 
     /// A new path for its results.

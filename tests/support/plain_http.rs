@@ -29,9 +29,7 @@ impl Answer {
 /// A connection.
 pub fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).expect("something listens there");
-    stream
-        .set_read_timeout(Some(PATIENCE))
-        .expect("the bound is not zero");
+    stream.set_read_timeout(Some(PATIENCE)).expect("the bound is not zero");
     stream
 }
 
@@ -55,11 +53,8 @@ pub fn answer(stream: &mut TcpStream, has_body: bool) -> Answer {
         .and_then(|line| line.split(' ').nth(1))
         .and_then(|code| code.parse().ok())
         .unwrap_or_else(|| panic!("expected an answer of HTTP/1.1, found {head:?}"));
-    let mut answer = Answer {
-        status,
-        headers: lines.map(str::to_owned).collect(),
-        body: Vec::new(),
-    };
+    let mut answer =
+        Answer { status, headers: lines.map(str::to_owned).collect(), body: Vec::new() };
     let has_body = has_body && status >= 200 && status != 204 && status != 304;
     let length = answer
         .header("content-length")
@@ -79,10 +74,7 @@ fn head(stream: &mut TcpStream) -> String {
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
         let read = stream.read(&mut byte).expect("the server answers");
-        assert_ne!(
-            read, 0,
-            "expected an answer, found the end of the connection"
-        );
+        assert_ne!(read, 0, "expected an answer, found the end of the connection");
         head.push(byte[0]);
     }
     String::from_utf8(head).expect("a head is text")

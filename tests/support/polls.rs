@@ -29,11 +29,7 @@ impl<F: Future> Future for Impatient<'_, F> {
             return Poll::Ready(Some(output));
         }
         self.polls -= 1;
-        if self.polls == 0 {
-            Poll::Ready(None)
-        } else {
-            Poll::Pending
-        }
+        if self.polls == 0 { Poll::Ready(None) } else { Poll::Pending }
     }
 }
 

@@ -26,10 +26,7 @@ impl RegistryProcess {
     /// The same, with more flags.
     pub fn start_with(root: &Path, flags: &[&str]) -> Self {
         let mut command = Command::new(program());
-        command
-            .args(["--addr", "127.0.0.1:0", "--root"])
-            .arg(root)
-            .args(flags);
+        command.args(["--addr", "127.0.0.1:0", "--root"]).arg(root).args(flags);
         Self::greeted(&mut command)
     }
 
@@ -45,11 +42,7 @@ impl RegistryProcess {
             .unwrap_or_else(|| panic!("expected an address at the end of {listens:?}"));
         let data = server.output_line("data directory");
         let first_step = server.output_line("try");
-        Self {
-            server,
-            address,
-            greeting: [listens, data, first_step].join("\n"),
-        }
+        Self { server, address, greeting: [listens, data, first_step].join("\n") }
     }
 
     /// Where it listens.
@@ -86,24 +79,14 @@ pub fn program() -> &'static Path {
 
 fn build() -> PathBuf {
     let built = Command::new(env!("CARGO"))
-        .args([
-            "build",
-            "--quiet",
-            "--package",
-            "registry-http",
-            "--bin",
-            "registry",
-        ])
+        .args(["build", "--quiet", "--package", "registry-http", "--bin", "registry"])
         .arg("--message-format=json-render-diagnostics")
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
         .expect("cargo runs this test, so it can be started");
-    assert!(
-        built.status.success(),
-        "expected the program registry to build"
-    );
+    assert!(built.status.success(), "expected the program registry to build");
     String::from_utf8_lossy(&built.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())

@@ -35,11 +35,7 @@ impl Tree {
             }
             .expect("a string takes all text");
         }
-        for path in other
-            .files
-            .keys()
-            .filter(|path| !self.files.contains_key(*path))
-        {
+        for path in other.files.keys().filter(|path| !self.files.contains_key(*path)) {
             writeln!(report, "only in the second: {path}").expect("a string takes all text");
         }
         report
@@ -60,8 +56,7 @@ impl Tree {
             }
         }
         if empty {
-            self.empty_directories
-                .insert(prefix.trim_end_matches('/').to_owned());
+            self.empty_directories.insert(prefix.trim_end_matches('/').to_owned());
         }
     }
 }

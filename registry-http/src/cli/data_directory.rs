@@ -74,9 +74,7 @@ fn check(root: &Path, needed: Access) -> Result<PathBuf, Failure> {
         } else {
             "a directory that this user may read"
         };
-        Failure::new(format!(
-            "cannot use the data directory {shown}: {error}; expected {expected}"
-        ))
+        Failure::new(format!("cannot use the data directory {shown}: {error}; expected {expected}"))
     })?;
     Ok(root)
 }

@@ -51,18 +51,12 @@ struct Failure {
 impl Failure {
     /// Something is not as it has to be.
     fn new(message: impl fmt::Display) -> Self {
-        Self {
-            message: message.to_string(),
-            status: 1,
-        }
+        Self { message: message.to_string(), status: 1 }
     }
 
     /// The command line is not one that is understood.
     fn usage(message: impl fmt::Display) -> Self {
-        Self {
-            message: message.to_string(),
-            status: 2,
-        }
+        Self { message: message.to_string(), status: 2 }
     }
 }
 
@@ -71,10 +65,7 @@ pub(crate) fn run() -> ExitCode {
     let outcome = match CommandLine::try_parse() {
         Ok(line) => execute(line),
         Err(error)
-            if matches!(
-                error.kind(),
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
-            ) =>
+            if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) =>
         {
             // A reader that closes early, such as `head`, is no failure.
             let _ = error.print();
@@ -109,11 +100,7 @@ fn say(line: impl fmt::Display) {
 
 fn log_to_stderr() -> Result<(), Failure> {
     let directives = std::env::var(LOG_FILTER).unwrap_or_default();
-    let directives = if directives.is_empty() {
-        "info"
-    } else {
-        &directives
-    };
+    let directives = if directives.is_empty() { "info" } else { &directives };
     let filter = EnvFilter::try_new(directives).map_err(|error| {
         Failure::usage(format!(
             "{LOG_FILTER}={directives}: {error}; expected levels such as info, or registry_http=debug,info"
@@ -157,9 +144,6 @@ mod tests {
         let error = CommandLine::try_parse_from(["registry", "--rot", "x"]).unwrap_err();
         let line = usage_line(&error);
         assert!(!line.contains('\n'), "{line}");
-        assert!(
-            line.contains("'--rot'") && line.contains("'--root'"),
-            "{line}"
-        );
+        assert!(line.contains("'--rot'") && line.contains("'--root'"), "{line}");
     }
 }

@@ -59,20 +59,14 @@ async fn serve_until_told(arguments: &Arguments, root: &Path) -> Result<(), Fail
     let mut signals = Signals::listen()?;
     let (listener, address) = bind(arguments.addr).await?;
     let backend = FilesystemBackend::open(root).map_err(|error| {
-        Failure::new(format!(
-            "cannot open the data in {}: {error}",
-            root.display()
-        ))
+        Failure::new(format!("cannot open the data in {}: {error}", root.display()))
     })?;
     let store = Store::new(Arc::new(backend), StoreOptions::default());
     if !arguments.read_only {
         let store = store.clone();
         tokio::spawn(async move { store.maintenance().await });
     }
-    let options = Options {
-        read_only: arguments.read_only,
-        ..Options::default()
-    };
+    let options = Options { read_only: arguments.read_only, ..Options::default() };
 
     greet(address, root, arguments.read_only);
     let (drain, draining) = oneshot::channel();
@@ -114,21 +108,14 @@ async fn bind(wanted: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> 
 fn greet(address: SocketAddr, root: &Path, read_only: bool) {
     say(format_args!("registry listens on http://{address}"));
     say(format_args!("data directory:     {}", root.display()));
-    say(format_args!(
-        "try:                {}",
-        first_step(address, read_only)
-    ));
+    say(format_args!("try:                {}", first_step(address, read_only)));
 }
 
 /// One line that works as it is.
 fn first_step(address: SocketAddr, read_only: bool) -> String {
     // `localhost` stands for every interface: it is one of them, and docker speaks plain HTTP to it unasked.
     let here = address.ip().is_unspecified();
-    let host = if here {
-        format!("localhost:{}", address.port())
-    } else {
-        address.to_string()
-    };
+    let host = if here { format!("localhost:{}", address.port()) } else { address.to_string() };
     if read_only {
         format!("curl http://{host}/v2/_catalog")
     } else if here || address.ip().is_loopback() {

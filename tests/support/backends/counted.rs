@@ -41,10 +41,7 @@ impl Counts {
 impl CountedBackend {
     /// Counts the calls to `inner`, from nought.
     pub fn new(inner: Arc<dyn Backend>) -> Self {
-        Self {
-            inner,
-            counts: Arc::default(),
-        }
+        Self { inner, counts: Arc::default() }
     }
 
     /// The calls since the beginning, or since the last reset.
@@ -121,10 +118,7 @@ impl Backend for CountedBackend {
     async fn stage(&self, stage: Stage<'_>) -> Result<Box<dyn Staged>> {
         self.count(Method::Stage);
         let inner = self.inner.stage(stage).await?;
-        Ok(Box::new(CountedStaged {
-            inner,
-            backend: self.clone(),
-        }))
+        Ok(Box::new(CountedStaged { inner, backend: self.clone() }))
     }
 
     async fn expire_staged(&self, before: SystemTime) -> Result<u64> {

@@ -51,10 +51,7 @@ pub enum Moment {
 impl FaultyBackend {
     /// Forwards to `inner`; nothing fails yet.
     pub fn new(inner: Arc<dyn Backend>) -> Self {
-        Self {
-            inner,
-            armed: Arc::default(),
-        }
+        Self { inner, armed: Arc::default() }
     }
 
     /// Sets the call that is to fail, in place of the one that was set before.
@@ -75,9 +72,8 @@ impl FaultyBackend {
     /// Counts a call. If it is the one that is to fail: how.
     fn fault(&self, method: Method) -> Option<(Moment, Error)> {
         let mut armed = self.armed();
-        let fault = armed
-            .as_mut()
-            .filter(|fault| fault.method.is_none_or(|chosen| chosen == method))?;
+        let fault =
+            armed.as_mut().filter(|fault| fault.method.is_none_or(|chosen| chosen == method))?;
         fault.call -= 1;
         if fault.call > 0 {
             return None;
@@ -152,10 +148,7 @@ impl Backend for FaultyBackend {
 
     async fn stage(&self, stage: Stage<'_>) -> Result<Box<dyn Staged>> {
         let inner = self.call(Method::Stage, self.inner.stage(stage)).await?;
-        Ok(Box::new(FaultyStaged {
-            inner,
-            backend: self.clone(),
-        }))
+        Ok(Box::new(FaultyStaged { inner, backend: self.clone() }))
     }
 
     async fn expire_staged(&self, before: SystemTime) -> Result<u64> {

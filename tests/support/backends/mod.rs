@@ -71,15 +71,11 @@ pub fn memory() -> Fixture {
 /// Memory, counted.
 pub fn counted_memory() -> Fixture {
     let memory = MemoryBackend::new();
-    Fixture::new((), move || {
-        Arc::new(CountedBackend::new(Arc::new(memory.clone())))
-    })
+    Fixture::new((), move || Arc::new(CountedBackend::new(Arc::new(memory.clone()))))
 }
 
 /// Memory that could fail, and does not.
 pub fn faultless_memory() -> Fixture {
     let memory = MemoryBackend::new();
-    Fixture::new((), move || {
-        Arc::new(FaultyBackend::new(Arc::new(memory.clone())))
-    })
+    Fixture::new((), move || Arc::new(FaultyBackend::new(Arc::new(memory.clone()))))
 }
