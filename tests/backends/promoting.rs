@@ -1,5 +1,7 @@
 //! `Staged::promote`: what was staged becomes an object, once.
 
+use std::slice;
+
 use bytes::Bytes;
 use futures::future::join_all;
 use registry_store::backend::{BackendExt as _, ErrorKind, Promotion, PutMode, ReadRange};
@@ -36,7 +38,7 @@ pub(crate) async fn a_promoted_object_is_listed_and_seen_by_other_handles(fixtur
     let mut staged = session_of(&*fixture.backend, &session("1"), &"bytes".into()).await;
     staged.promote(&to, 5).await.unwrap();
     for backend in [fixture.backend.clone(), fixture.reopen()] {
-        assert_eq!(listed(&*backend, &key("blobs")).await, [to.clone()]);
+        assert_eq!(listed(&*backend, &key("blobs")).await, slice::from_ref(&to));
         assert_eq!(read(&*backend, &to).await, "bytes");
     }
 }
@@ -236,7 +238,7 @@ pub(crate) async fn deleting_the_object_leaves_the_session(fixture: &Fixture) {
     let mut staged = session_of(backend, &keys, &"bytes".into()).await;
     staged.promote(&to, 5).await.unwrap();
     drop(staged);
-    backend.delete(&[to.clone()]).await.unwrap();
+    backend.delete(slice::from_ref(&to)).await.unwrap();
     let mut staged = resume(backend, &keys).await;
     assert_eq!(staged_bytes(&mut *staged).await, "bytes");
     assert_eq!(staged.promote(&to, 5).await.unwrap(), Promotion::Created);
