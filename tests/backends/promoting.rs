@@ -3,6 +3,7 @@
 use std::slice;
 
 use bytes::Bytes;
+use futures::TryStreamExt as _;
 use futures::future::join_all;
 use registry_store::backend::{BackendExt as _, ErrorKind, Promotion, PutMode, ReadRange};
 use registry_tests::backends::Fixture;
@@ -126,6 +127,9 @@ pub(crate) async fn the_staging_stays_after_its_promotion(fixture: &Fixture) {
     for _ in 0..2 {
         assert_eq!(staged.offset(), 10_000);
         assert_same(&staged_bytes(&mut *staged).await, &bytes);
+        let rest = staged.read_back(9_000).await.unwrap();
+        let rest: Vec<Bytes> = rest.try_collect().await.unwrap();
+        assert_same(&rest.concat(), &bytes[9_000..]);
         let found = staged.note(10_000).await.unwrap();
         assert_eq!(found, Some((10_000, note(10_000))));
         drop(staged);
