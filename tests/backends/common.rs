@@ -21,10 +21,16 @@ pub(crate) async fn hold(fixture: Fixture, clause: impl AsyncFnOnce(&Fixture)) {
     // Nothing here is measured: a clause that waits for ever fails, and does not hang the suite.
     let teardown = async {
         clause(&fixture).await;
-        fixture.backend.delete_tree(&TOP.parse().unwrap()).await.unwrap();
+        fixture
+            .backend
+            .delete_tree(&TOP.parse().unwrap())
+            .await
+            .unwrap();
         assert_nothing_is_left(&fixture).await;
     };
-    tokio::time::timeout(Duration::from_secs(300), teardown).await.expect("a clause ends");
+    tokio::time::timeout(Duration::from_secs(120), teardown)
+        .await
+        .expect("a clause ends");
 }
 
 /// Neither this handle nor another lists anything, and nothing is there that is not listed.
@@ -69,7 +75,11 @@ pub(crate) fn assert_same(found: &[u8], expected: &[u8]) {
 }
 
 pub(crate) fn request(key: &Key, bytes: impl Into<Bytes>, mode: PutMode) -> PutRequest {
-    PutRequest { key: key.clone(), bytes: bytes.into(), mode }
+    PutRequest {
+        key: key.clone(),
+        bytes: bytes.into(),
+        mode,
+    }
 }
 
 /// Writes an object, whatever was there.
@@ -162,6 +172,11 @@ pub(crate) async fn children_paged(
         assert!(page.items.len() <= limit, "a page is no longer than asked");
         let is_full = page.items.len() == limit;
         assert!(is_full || !page.more, "a page with more behind it is full");
+        let found: Vec<Option<&str>> = page.items.iter().map(|child| Some(child.name())).collect();
+        let is_ordered = found.is_sorted_by(|a, b| a < b);
+        assert!(is_ordered, "{found:?}");
+        let goes_on = found.first().is_none_or(|first| *first > after.as_deref());
+        assert!(goes_on, "{found:?} after {after:?}");
         after = page.next_after().map(|last| last.name().to_owned());
         names.extend(page.items.into_iter().map(|child| {
             let slash = if child.is_prefix() { "/" } else { "" };
@@ -176,12 +191,11 @@ pub(crate) async fn children_paged(
 /// Where a session of this name is kept.
 pub(crate) fn session(name: &str) -> SessionKeys {
     let root = key("repositories/a/b/_uploads").child(name).unwrap();
-    let child = |name| root.child(name).unwrap();
     SessionKeys {
-        mark: child("startedat"),
-        data: child("data"),
-        record: child("_record"),
-        root: root.clone(),
+        mark: root.child("startedat").unwrap(),
+        data: root.child("data").unwrap(),
+        record: root.child("_record").unwrap(),
+        root,
     }
 }
 
@@ -197,7 +211,9 @@ pub(crate) async fn begin(backend: &dyn Backend, keys: &SessionKeys) -> Box<dyn 
 }
 
 pub(crate) async fn resume(backend: &dyn Backend, keys: &SessionKeys) -> Box<dyn Staged> {
-    open(backend, keys, OpenSession::Resume(None)).await.unwrap()
+    open(backend, keys, OpenSession::Resume(None))
+        .await
+        .unwrap()
 }
 
 pub(crate) async fn open(
@@ -221,7 +237,10 @@ pub(crate) async fn session_of(
     let mut staged = begin(backend, keys).await;
     staged.append(bytes.clone()).await.unwrap();
     let offset = bytes.len() as u64;
-    let tip = staged.persist(note(offset), &copy(keys, offset)).await.unwrap();
+    let tip = staged
+        .persist(note(offset), &copy(keys, offset))
+        .await
+        .unwrap();
     assert_eq!(tip.offset, offset);
     staged
 }
@@ -246,8 +265,12 @@ pub(crate) fn check<S: Strategy>(
     strategy: &S,
     holds: impl AsyncFn(S::Value) -> Result<(), TestCaseError>,
 ) {
-    let config =
-        Config { cases, failure_persistence: None, max_shrink_iters: 2_000, ..Config::default() };
+    let config = Config {
+        cases,
+        failure_persistence: None,
+        max_shrink_iters: 2_000,
+        ..Config::default()
+    };
     let top = TOP.parse().unwrap();
     let outcome = TestRunner::new(config).run(strategy, |value| {
         tokio::task::block_in_place(|| {
