@@ -21,16 +21,10 @@ pub(crate) async fn hold(fixture: Fixture, clause: impl AsyncFnOnce(&Fixture)) {
     // Nothing here is measured: a clause that waits for ever fails, and does not hang the suite.
     let teardown = async {
         clause(&fixture).await;
-        fixture
-            .backend
-            .delete_tree(&TOP.parse().unwrap())
-            .await
-            .unwrap();
+        fixture.backend.delete_tree(&TOP.parse().unwrap()).await.unwrap();
         assert_nothing_is_left(&fixture).await;
     };
-    tokio::time::timeout(Duration::from_secs(120), teardown)
-        .await
-        .expect("a clause ends");
+    tokio::time::timeout(Duration::from_secs(120), teardown).await.expect("a clause ends");
 }
 
 /// Neither this handle nor another lists anything, and nothing is there that is not listed.
@@ -75,11 +69,7 @@ pub(crate) fn assert_same(found: &[u8], expected: &[u8]) {
 }
 
 pub(crate) fn request(key: &Key, bytes: impl Into<Bytes>, mode: PutMode) -> PutRequest {
-    PutRequest {
-        key: key.clone(),
-        bytes: bytes.into(),
-        mode,
-    }
+    PutRequest { key: key.clone(), bytes: bytes.into(), mode }
 }
 
 /// Writes an object, whatever was there.
@@ -211,9 +201,7 @@ pub(crate) async fn begin(backend: &dyn Backend, keys: &SessionKeys) -> Box<dyn 
 }
 
 pub(crate) async fn resume(backend: &dyn Backend, keys: &SessionKeys) -> Box<dyn Staged> {
-    open(backend, keys, OpenSession::Resume(None))
-        .await
-        .unwrap()
+    open(backend, keys, OpenSession::Resume(None)).await.unwrap()
 }
 
 pub(crate) async fn open(
@@ -237,10 +225,7 @@ pub(crate) async fn session_of(
     let mut staged = begin(backend, keys).await;
     staged.append(bytes.clone()).await.unwrap();
     let offset = bytes.len() as u64;
-    let tip = staged
-        .persist(note(offset), &copy(keys, offset))
-        .await
-        .unwrap();
+    let tip = staged.persist(note(offset), &copy(keys, offset)).await.unwrap();
     assert_eq!(tip.offset, offset);
     staged
 }
@@ -265,12 +250,8 @@ pub(crate) fn check<S: Strategy>(
     strategy: &S,
     holds: impl AsyncFn(S::Value) -> Result<(), TestCaseError>,
 ) {
-    let config = Config {
-        cases,
-        failure_persistence: None,
-        max_shrink_iters: 2_000,
-        ..Config::default()
-    };
+    let config =
+        Config { cases, failure_persistence: None, max_shrink_iters: 2_000, ..Config::default() };
     let top = TOP.parse().unwrap();
     let outcome = TestRunner::new(config).run(strategy, |value| {
         tokio::task::block_in_place(|| {

@@ -62,14 +62,8 @@ pub(crate) async fn a_dropped_put_is_whole_or_nothing(fixture: &Fixture) {
         }
         let found = read(backend, &replaced).await;
         assert_same(&found, if found.len() == old.len() { &old } else { &new });
-        backend
-            .put(&replaced, "last".into(), PutMode::Overwrite)
-            .await
-            .unwrap();
-        backend
-            .put(&created, new.clone(), PutMode::Create)
-            .await
-            .unwrap();
+        backend.put(&replaced, "last".into(), PutMode::Overwrite).await.unwrap();
+        backend.put(&created, new.clone(), PutMode::Create).await.unwrap();
         assert_same(&read(backend, &created).await, &new);
         backend.delete(slice::from_ref(&created)).await.unwrap();
         done
@@ -81,9 +75,7 @@ pub(crate) async fn a_dropped_list_of_puts_is_a_beginning_of_it(fixture: &Fixtur
     let backend = &*fixture.backend;
     let keys = keys(["a/3", "b/1", "c/2", "a/1"]);
     at_every_poll(async |polls| {
-        let puts = keys
-            .iter()
-            .map(|key| request(key, key.to_string(), PutMode::Create));
+        let puts = keys.iter().map(|key| request(key, key.to_string(), PutMode::Create));
         let done = poll(polls, backend.put_all(puts.collect())).await;
         let mut earlier_is_there = true;
         for key in &keys {
@@ -223,11 +215,7 @@ pub(crate) async fn a_session_after_a_dropped_rewind_has_a_beginning_of_its_byte
         let done = poll(polls, staged.rewind(10_000)).await;
         drop(staged);
         let mut staged = resume(backend, &keys).await;
-        assert!(
-            [10_000, 30_000].contains(&staged.offset()),
-            "{}",
-            staged.offset()
-        );
+        assert!([10_000, 30_000].contains(&staged.offset()), "{}", staged.offset());
         staged.rewind(10_000).await.unwrap();
         staged.append("after".into()).await.unwrap();
         let expected = [&bytes[..10_000], b"after"].concat();

@@ -42,9 +42,7 @@ pub(crate) async fn any_keys_are_listed_in_order_after_any_key(fixture: &Fixture
         let place = chosen.get(&Vec::from_iter(&places)).to_owned();
         for after in afters.iter().chain(&places) {
             let found = listed_after(backend, place, Some(after)).await;
-            let behind = keys
-                .iter()
-                .filter(|key| key.below(place).is_some() && *key > after);
+            let behind = keys.iter().filter(|key| key.below(place).is_some() && *key > after);
             prop_assert!(found.iter().eq(behind), "{place} after {after}: {found:?}");
         }
         Ok(())
