@@ -40,8 +40,10 @@ mod endpoint;
 mod error;
 mod handler;
 mod headers;
+mod idle;
 mod options;
 mod range;
+pub mod serve;
 
 use std::convert::Infallible;
 use std::fmt;

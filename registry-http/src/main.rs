@@ -1,1 +1,7 @@
-fn main() {}
+//! The program `registry`.
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::run()
+}

@@ -100,13 +100,12 @@ impl Round<'_> {
         let mark = self.shared.backend.read_small(&keys.mark, 64).await?;
         match mark.and_then(|mark| parse_started_at(&mark)) {
             Some(started_at) if started_at < self.before => self.end(layout, id).await,
-            Some(_) => Ok(()),
             None if self.is_litter(&keys.root).await? => {
                 self.shared.backend.delete_tree(&keys.root).await?;
                 self.report.litter += 1;
                 Ok(())
             }
-            None => Ok(()),
+            Some(_) | None => Ok(()),
         }
     }
 

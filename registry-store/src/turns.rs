@@ -90,11 +90,11 @@ mod tests {
 
     #[test]
     fn a_newer_request_stops_the_older_and_then_has_its_turn() {
-        let turns = Turns::default();
-        let first = turns.take(&key()).now_or_never().unwrap().unwrap();
+        let (turns, key) = (Turns::default(), key());
+        let first = turns.take(&key).now_or_never().unwrap().unwrap();
         assert!(first.superseded().now_or_never().is_none());
 
-        let mut second = Box::pin(turns.take(&key()));
+        let mut second = Box::pin(turns.take(&key));
         assert!(second.as_mut().now_or_never().is_none());
         assert!(first.superseded().now_or_never().is_some());
 
@@ -104,11 +104,11 @@ mod tests {
 
     #[test]
     fn of_those_that_wait_only_the_newest_has_a_turn() {
-        let turns = Turns::default();
-        let first = turns.take(&key()).now_or_never().unwrap().unwrap();
-        let mut second = Box::pin(turns.take(&key()));
+        let (turns, key) = (Turns::default(), key());
+        let first = turns.take(&key).now_or_never().unwrap().unwrap();
+        let mut second = Box::pin(turns.take(&key));
         assert!(second.as_mut().now_or_never().is_none());
-        let mut third = Box::pin(turns.take(&key()));
+        let mut third = Box::pin(turns.take(&key));
         assert!(third.as_mut().now_or_never().is_none());
 
         drop(first);

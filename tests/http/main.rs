@@ -4,7 +4,7 @@
 //! other modules hold what does not fit a table: many things, large things, and things that break.
 
 mod broken;
-mod faulty;
+mod cut;
 mod fixture;
 mod large;
 mod specification;

@@ -20,11 +20,14 @@ macro_rules! on_every_backend {
 }
 
 mod blobs;
+mod cancelling;
 mod catalog;
+mod faults;
 mod healing;
 mod manifests;
 mod model;
 mod mounting;
 mod referrers;
+mod scenarios;
 mod tags;
 mod uploads;

@@ -16,6 +16,7 @@ on_every_backend!(
     a_deleted_referrer_is_not_listed,
     referrers_of_another_repository_are_not_listed,
     a_referrer_may_be_an_index_and_be_named_by_its_sha512,
+    what_clients_listed_under_the_subjects_tag_counts_too,
 );
 
 fn signature(subject: &Manifest, artifact_type: &str, note: &str) -> Manifest {
@@ -124,4 +125,50 @@ async fn a_referrer_may_be_an_index_and_be_named_by_its_sha512(world: World) {
     let page = repository.referrers().list(&subject, None, None, 9).await.unwrap();
     assert_eq!(page.items[0].digest.known(), Some(&digest));
     assert_eq!(page.items[0].artifact_type, None);
+}
+
+async fn what_clients_listed_under_the_subjects_tag_counts_too(world: World) {
+    let repository = world.repository("a");
+    push(&repository, b"{}").await;
+    let subject = image(b"{}", &[]);
+    let others = signature(&image(b"other", &[]), "a/b", "of another subject");
+    let mut manifests = vec![others.clone()];
+    for n in 0..9 {
+        manifests.push(signature(&subject, "a/b", &n.to_string()));
+    }
+    let mut expected = Vec::new();
+    for manifest in &manifests {
+        let digest = push_manifest(&repository, manifest, &[]).await;
+        expected.push(digest);
+    }
+    // What an older registry left: manifests without a record of ours, listed under the tag.
+    let subject = subject.digest(Algorithm::Sha256);
+    let layout = registry_store::layout::RepositoryLayout::new(repository.name());
+    for digest in expected.iter().skip(1).step_by(2) {
+        world.backend.delete(&[layout.referrer_link(&subject, digest)]).await.unwrap();
+    }
+    let listed: Vec<&Manifest> = manifests.iter().take(7).collect();
+    let tag = format!("sha256-{}", subject.hex());
+    push_manifest(&repository, &registry_tests::documents::index(&listed), &[&tag]).await;
+
+    // The first is of another subject; those at 7 and 9 are neither recorded nor listed.
+    let mut expected: Vec<Digest> = expected
+        .into_iter()
+        .enumerate()
+        .filter(|(n, _)| ![0, 7, 9].contains(n))
+        .map(|(_, d)| d)
+        .collect();
+    expected.sort();
+    for size in 1..=8 {
+        let mut found = Vec::new();
+        loop {
+            let page =
+                repository.referrers().list(&subject, None, found.last(), size).await.unwrap();
+            found.extend(page.items.iter().map(|found| *found.digest.known().unwrap()));
+            if !page.more {
+                break;
+            }
+        }
+        assert_eq!(found, expected, "in pages of {size}");
+    }
 }

@@ -1,6 +1,14 @@
 //! What several test suites share.
-#![expect(clippy::missing_panics_doc, reason = "a test's helper fails by a panic")]
+#![expect(clippy::panic, reason = "a test fails by panicking")]
 
+pub mod backends;
+pub mod child;
 pub mod documents;
+pub mod image;
+pub mod peers;
+pub mod plain_http;
+pub mod polls;
+pub mod registry_process;
 pub mod server;
+pub mod tree;
 pub mod world;

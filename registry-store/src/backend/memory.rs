@@ -588,7 +588,12 @@ mod tests {
     #[test]
     fn bytes_that_were_put_in_a_sessions_place_are_a_session_without_notes() {
         let backend = MemoryBackend::new();
-        let keys = SessionKeys { root: key("u"), data: key("u/data"), record: key("u/_record") };
+        let keys = SessionKeys {
+            root: key("u"),
+            mark: key("u/startedat"),
+            data: key("u/data"),
+            record: key("u/_record"),
+        };
         block_on(backend.put(&keys.data, "foreign".into(), PutMode::Create)).unwrap();
         let open = OpenSession::Resume(None);
         let mut staged = block_on(backend.stage(Stage::Session { keys: &keys, open })).unwrap();

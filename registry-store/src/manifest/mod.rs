@@ -72,7 +72,8 @@ impl Manifest {
             return Err(ManifestError::TooLarge { found: bytes.len() });
         }
         json::reject_duplicate_names(&bytes)?;
-        let document: Document = serde_json::from_slice(&bytes).map_err(ManifestError::json)?;
+        let document: Document =
+            serde_json::from_slice(&bytes).map_err(|error| ManifestError::json(&error))?;
         if document.schema_version != 2 {
             return Err(ManifestError::SchemaVersion { found: document.schema_version });
         }
@@ -86,7 +87,7 @@ impl Manifest {
             _ => return Err(ManifestError::UnsupportedMediaType { found: media_type }),
         };
         Ok(Self {
-            bytes: bytes.clone(),
+            bytes,
             media_type,
             artifact_type: document.artifact_type,
             subject: document.subject,
@@ -155,7 +156,8 @@ impl Manifest {
 /// More liberal than [`Manifest::parse`]: Distribution 2.x stored types that are no longer accepted, schema 1
 /// among them.
 pub fn stored_media_type(bytes: &[u8]) -> Result<MediaType, ManifestError> {
-    let stored: Stored = serde_json::from_slice(bytes).map_err(ManifestError::json)?;
+    let stored: Stored =
+        serde_json::from_slice(bytes).map_err(|error| ManifestError::json(&error))?;
     Ok(match (stored.media_type, stored.schema_version) {
         (Some(media_type), _) => media_type,
         (None, 1) => MediaType::constant(MediaType::DOCKER_SCHEMA1),
@@ -303,7 +305,7 @@ pub enum ManifestError {
 }
 
 impl ManifestError {
-    fn json(error: serde_json::Error) -> Self {
+    fn json(error: &serde_json::Error) -> Self {
         Self::Json { message: error.to_string() }
     }
 

@@ -1,6 +1,5 @@
-//! [`FaultyBackend`]: a storage that fails when it is told to.
+//! [`CutBackend`]: a storage that breaks off in the middle of what it reads.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -13,48 +12,31 @@ use registry_store::backend::{
 };
 use registry_store::page::Page;
 
-/// Memory, until it is told to fail.
+/// Memory, until it is told to break off after the first byte.
 #[derive(Debug)]
-pub(crate) struct FaultyBackend {
+pub(crate) struct CutBackend {
     memory: MemoryBackend,
-    /// How every call fails.
-    fault: Mutex<Option<ErrorKind>>,
-    /// What is read breaks off after its first byte.
     cuts: AtomicBool,
 }
 
-impl FaultyBackend {
+impl CutBackend {
     pub(crate) fn new() -> Self {
-        Self { memory: MemoryBackend::new(), fault: Mutex::new(None), cuts: AtomicBool::new(false) }
+        Self { memory: MemoryBackend::new(), cuts: AtomicBool::new(false) }
     }
 
-    /// From now on every call fails so.
-    pub(crate) fn fail(&self, kind: ErrorKind) {
-        *self.fault.lock().expect("nobody panics while holding it") = Some(kind);
-    }
-
-    /// From now on reading breaks off.
-    pub(crate) fn cut_reads(&self) {
+    /// From now on reading a blob breaks off.
+    pub(crate) fn cut(&self) {
         self.cuts.store(true, Ordering::Relaxed);
-    }
-
-    fn check(&self, operation: &'static str) -> Result<()> {
-        match *self.fault.lock().expect("nobody panics while holding it") {
-            Some(kind) => Err(Error::new(kind, operation).because("the secret place")),
-            None => Ok(()),
-        }
     }
 }
 
 #[async_trait]
-impl Backend for FaultyBackend {
+impl Backend for CutBackend {
     async fn head(&self, key: &Key) -> Result<Option<Meta>> {
-        self.check("head")?;
         self.memory.head(key).await
     }
 
     async fn read(&self, key: &Key, range: ReadRange) -> Result<Object> {
-        self.check("read")?;
         let object = self.memory.read(key, range).await?;
         if !self.cuts.load(Ordering::Relaxed) || !key.as_str().ends_with("/data") {
             return Ok(object);
@@ -66,35 +48,27 @@ impl Backend for FaultyBackend {
     }
 
     async fn put_all(&self, puts: Vec<PutRequest>) -> Result<Vec<Put>> {
-        self.check("put")?;
         self.memory.put_all(puts).await
     }
 
     async fn settle(&self, keys: &[Key]) -> Result<Vec<Option<Meta>>> {
-        self.check("settle")?;
         self.memory.settle(keys).await
     }
 
     async fn delete(&self, keys: &[Key]) -> Result<()> {
-        self.check("delete")?;
         self.memory.delete(keys).await
     }
 
     async fn delete_tree(&self, prefix: &Key) -> Result<()> {
-        self.check("delete")?;
         self.memory.delete_tree(prefix).await
     }
 
     async fn quarantine(&self, key: &Key) -> Result<()> {
-        self.check("quarantine")?;
         self.memory.quarantine(key).await
     }
 
     fn list(&self, prefix: &Key, after: Option<&Key>) -> BoxStream<'_, Result<Key>> {
-        match self.check("list") {
-            Ok(()) => self.memory.list(prefix, after),
-            Err(error) => stream::iter([Err(error)]).boxed(),
-        }
+        self.memory.list(prefix, after)
     }
 
     async fn list_children(
@@ -103,27 +77,22 @@ impl Backend for FaultyBackend {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<Child>> {
-        self.check("list")?;
         self.memory.list_children(prefix, after, limit).await
     }
 
     async fn stage(&self, stage: Stage<'_>) -> Result<Box<dyn Staged>> {
-        self.check("stage")?;
         self.memory.stage(stage).await
     }
 
     async fn expire_staged(&self, before: SystemTime) -> Result<u64> {
-        self.check("expire")?;
         self.memory.expire_staged(before).await
     }
 
     async fn lock(&self, scope: &Key, mode: LockMode) -> Result<LockGuard> {
-        self.check("lock")?;
         self.memory.lock(scope, mode).await
     }
 
     async fn signed_url(&self, key: &Key, expires_in: Duration) -> Result<Option<String>> {
-        self.check("sign")?;
         self.memory.signed_url(key, expires_in).await
     }
 }

@@ -1,0 +1,79 @@
+# What a change has to pass, and each part of it alone. `just check` is what .ci/run runs.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+step := quote(just_executable()) + " --justfile " + quote(justfile()) + " _step"
+
+# List the recipes
+default:
+    @{{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} --list
+
+# Minutes are for two cores and an empty target directory: 55 in all, with the 10 of .ci/run for the tools.
+
+# Everything below, each step within so many minutes
+check:
+    @{{ step }} 1 fmt
+    @{{ step }} 8 lint
+    @{{ step }} 10 test
+    @{{ step }} 6 interop
+    @{{ step }} 2 examples
+    @{{ step }} 6 doc
+    @{{ step }} 2 deny
+    @{{ step }} 10 bench
+
+# The source is formatted
+fmt:
+    cargo fmt --all --check
+
+# The lints of Cargo.toml and clippy.toml, in every target
+lint:
+    cargo clippy --workspace --all-targets --all-features -- --deny warnings
+
+# Everything that needs no other program
+test:
+    cargo test --workspace
+
+# With programs no one here wrote; a missing one fails
+interop:
+    cargo test --package registry-tests --features peers --test interop
+
+# The examples compile
+examples:
+    cargo build --workspace --examples
+
+# The documentation has no dead links
+doc:
+    RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --all-features
+
+# Not `advisories`: their database would have to be fetched.
+
+# Dependencies are as deny.toml allows
+deny:
+    cargo deny --all-features check bans licenses sources
+
+# The benches compile; figures are for a quiet machine
+bench:
+    cargo bench --package registry-benches --no-run
+
+# Start the registry
+run *flags:
+    cargo run --release --bin registry -- {{ flags }}
+
+# One recipe under a heading, with the time it took; it fails if that is more than `minutes`
+_step minutes recipe:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    printf '\n== %s (at most %s min)\n' {{ recipe }} {{ minutes }}
+    # At a terminal the interrupt key has to reach what runs below.
+    foreground=()
+    if [ -t 0 ]; then foreground=(--foreground); fi
+    status=0
+    timeout "${foreground[@]}" --kill-after=10 {{ minutes }}m \
+        {{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} {{ recipe }} || status=$?
+    tenths=$((SECONDS / 6))
+    printf '== %s: %s.%s min\n' {{ recipe }} $((tenths / 10)) $((tenths % 10))
+    case $status in
+        0) ;;
+        124 | 137) echo "== {{ recipe }}: expected at most {{ minutes }} min" >&2; exit 1 ;;
+        *) echo "== {{ recipe }}: failed" >&2; exit 1 ;;
+    esac

@@ -1,0 +1,87 @@
+//! The data directory: there, a directory, and one that may be used, before anything is promised.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, access};
+
+use super::Failure;
+
+/// The whole path of a directory that can be read and written, made if it was not there.
+pub(super) fn writable(root: &Path) -> Result<PathBuf, Failure> {
+    let root = whole_path(root)?;
+    create(&root).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => not_a_directory(&root),
+        _ => Failure::new(format!(
+            "cannot make the data directory {}: {error}; expected a place where one can be made \
+             (see --root)",
+            root.display()
+        )),
+    })?;
+    check(&root, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)
+}
+
+/// The whole path of a directory that can be read.
+pub(super) fn readable(root: &Path) -> Result<PathBuf, Failure> {
+    check(&whole_path(root)?, Access::READ_OK | Access::EXEC_OK)
+}
+
+fn whole_path(root: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(root).map_err(|error| {
+        Failure::usage(format!(
+            "--root '{}': {error}; expected the path of a directory",
+            root.display()
+        ))
+    })
+}
+
+/// Makes a directory and what is missing above it, each durable before the next.
+///
+/// A crash leaves some of them, all empty; the next start makes the rest.
+fn create(directory: &Path) -> io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = directory.parent() {
+        create(parent)?;
+        match fs::create_dir(directory) {
+            // Another process starts on the same directory at the same time.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && directory.is_dir() => {}
+            outcome => outcome?,
+        }
+        // Else a push that was acknowledged could vanish together with the whole directory.
+        File::open(parent)?.sync_all()?;
+    }
+    Ok(())
+}
+
+fn check(root: &Path, needed: Access) -> Result<PathBuf, Failure> {
+    let shown = root.display();
+    let root = root.canonicalize().map_err(|error| {
+        Failure::new(format!(
+            "cannot open the data directory {shown}: {error}; expected a directory (see --root)"
+        ))
+    })?;
+    if !root.is_dir() {
+        return Err(not_a_directory(&root));
+    }
+    // Asked for, not tried: a start writes nothing.
+    access(&root, needed).map_err(|error| {
+        let error = io::Error::from(error);
+        let expected = if needed.contains(Access::WRITE_OK) {
+            "a directory that this user may read and write (or --read-only)"
+        } else {
+            "a directory that this user may read"
+        };
+        Failure::new(format!("cannot use the data directory {shown}: {error}; expected {expected}"))
+    })?;
+    Ok(root)
+}
+
+fn not_a_directory(root: &Path) -> Failure {
+    Failure::new(format!(
+        "cannot keep data in {}: it is a file, or lies below one; expected a directory (see --root)",
+        root.display()
+    ))
+}

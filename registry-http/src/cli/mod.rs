@@ -1,0 +1,149 @@
+//! The command line: what the flags mean, and the only place that prints.
+
+mod data_directory;
+mod serve;
+
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// The variable that chooses what is logged, as everywhere in Rust.
+const LOG_FILTER: &str = "RUST_LOG";
+
+/// A registry for container images and other OCI artifacts
+///
+/// `registry` alone serves on 127.0.0.1:5000 and keeps its data in ./registry-data, in the layout of CNCF
+/// Distribution: a data directory of registry:2 or registry:3 opens here, and the other way round.
+#[derive(Debug, Parser)]
+#[command(
+    name = "registry",
+    version,
+    args_conflicts_with_subcommands = true,
+    max_term_width = 100,
+    after_help = "Logs go to standard error; RUST_LOG chooses what is logged (error, warn, info, debug, trace).\n\
+                  SIGTERM or SIGINT finishes the requests in flight and ends; a second one ends at once."
+)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    #[command(flatten)]
+    serve: serve::Arguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the registry's API (what `registry` does without a command)
+    Serve(serve::Arguments),
+}
+
+/// Why the program cannot go on, in one line.
+#[derive(Debug)]
+struct Failure {
+    message: String,
+    status: u8,
+}
+
+impl Failure {
+    /// Something is not as it has to be.
+    fn new(message: impl fmt::Display) -> Self {
+        Self { message: message.to_string(), status: 1 }
+    }
+
+    /// The command line is not one that is understood.
+    fn usage(message: impl fmt::Display) -> Self {
+        Self { message: message.to_string(), status: 2 }
+    }
+}
+
+/// Runs the program.
+pub(crate) fn run() -> ExitCode {
+    let outcome = match CommandLine::try_parse() {
+        Ok(line) => execute(line),
+        Err(error)
+            if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) =>
+        {
+            // A reader that closes early, such as `head`, is no failure.
+            let _ = error.print();
+            Ok(())
+        }
+        Err(error) => Err(Failure::usage(usage_line(&error))),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let message = failure.message.replace('\n', " ");
+            // With standard error closed there is nobody to tell; the status still does.
+            let _ = writeln!(io::stderr(), "registry: {message}");
+            ExitCode::from(failure.status)
+        }
+    }
+}
+
+fn execute(line: CommandLine) -> Result<(), Failure> {
+    log_to_stderr()?;
+    match line.command {
+        Some(Command::Serve(arguments)) => serve::run(&arguments),
+        None => serve::run(&line.serve),
+    }
+}
+
+/// Tells the person who started the program something.
+fn say(line: impl fmt::Display) {
+    // With standard output closed nobody wants to know.
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+fn log_to_stderr() -> Result<(), Failure> {
+    let directives = std::env::var(LOG_FILTER).unwrap_or_default();
+    let directives = if directives.is_empty() { "info" } else { &directives };
+    let filter = EnvFilter::try_new(directives).map_err(|error| {
+        Failure::usage(format!(
+            "{LOG_FILTER}={directives}: {error}; expected levels such as info, or registry_http=debug,info"
+        ))
+    })?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .init();
+    Ok(())
+}
+
+/// The one line that clap's several come down to: what is wrong, and its tips.
+fn usage_line(error: &clap::Error) -> String {
+    let rendered = error.to_string();
+    let mut line = rendered
+        .lines()
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
+        .map(|line| line.trim().trim_start_matches("error: "))
+        .filter(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join("; ");
+    line.push_str("; see registry --help");
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn a_mistyped_flag_is_one_line_that_names_the_right_one() {
+        let error = CommandLine::try_parse_from(["registry", "--rot", "x"]).unwrap_err();
+        let line = usage_line(&error);
+        assert!(!line.contains('\n'), "{line}");
+        assert!(line.contains("'--rot'") && line.contains("'--root'"), "{line}");
+    }
+}

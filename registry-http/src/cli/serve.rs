@@ -1,0 +1,160 @@
+//! `registry serve`: a store on a directory, at a port.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use registry_http::serve::serve;
+use registry_http::{Options, service};
+use registry_store::backend::fs::FilesystemBackend;
+use registry_store::options::StoreOptions;
+use registry_store::store::Store;
+use tokio::net::TcpListener;
+use tokio::runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+use tracing::info;
+
+use super::{Failure, data_directory, say};
+
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    /// Address and port to listen on; port 0 takes a free one, 0.0.0.0 listens on every interface
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:5000", value_parser = address)]
+    addr: SocketAddr,
+
+    /// Directory that keeps the data; made if it is not there
+    #[arg(long, value_name = "DIRECTORY", default_value = "registry-data")]
+    root: PathBuf,
+
+    /// Serve what is there, and refuse pushes and deletes
+    #[arg(long)]
+    read_only: bool,
+}
+
+/// Serves until a signal comes.
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let root = if arguments.read_only {
+        data_directory::readable(&arguments.root)?
+    } else {
+        data_directory::writable(&arguments.root)?
+    };
+    let runtime = runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
+    let outcome = runtime.block_on(serve_until_told(arguments, &root));
+    match outcome {
+        // Work that outlives its request, such as a commit whose client has left, may still be in a system call.
+        Ok(()) => runtime.shutdown_timeout(Duration::from_secs(10)),
+        Err(_) => runtime.shutdown_background(),
+    }
+    outcome
+}
+
+async fn serve_until_told(arguments: &Arguments, root: &Path) -> Result<(), Failure> {
+    let mut signals = Signals::listen()?;
+    let (listener, address) = bind(arguments.addr).await?;
+    let backend = FilesystemBackend::open(root).map_err(|error| {
+        Failure::new(format!("cannot open the data in {}: {error}", root.display()))
+    })?;
+    let store = Store::new(Arc::new(backend), StoreOptions::default());
+    if !arguments.read_only {
+        let store = store.clone();
+        tokio::spawn(async move { store.maintenance().await });
+    }
+    let options = Options { read_only: arguments.read_only, ..Options::default() };
+
+    greet(address, root, arguments.read_only);
+    let (drain, draining) = oneshot::channel();
+    let mut serving = pin!(serve(listener, service(store, options), async {
+        // The sender is never dropped unused before `serving` is.
+        let _ = draining.await;
+    }));
+    let ended = |outcome: std::io::Result<()>| {
+        outcome.map_err(|error| Failure::new(format!("cannot accept connections: {error}")))
+    };
+    tokio::select! {
+        outcome = &mut serving => return ended(outcome),
+        name = signals.next() => info!("{name}: ending; a second signal ends at once"),
+    }
+    let _ = drain.send(());
+    tokio::select! {
+        outcome = &mut serving => ended(outcome),
+        name = signals.next() => Err(Failure::new(format!(
+            "a second signal ({name}) came before the requests in flight were finished: they were cut"
+        ))),
+    }
+}
+
+async fn bind(wanted: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
+    let listen = async {
+        let listener = TcpListener::bind(wanted).await?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    listen.await.map_err(|error: std::io::Error| {
+        Failure::new(format!(
+            "cannot listen on {wanted}: {error}; expected a free port at an address of this machine \
+             (see --addr)"
+        ))
+    })
+}
+
+/// Where it is, where the data is, and what to do first.
+fn greet(address: SocketAddr, root: &Path, read_only: bool) {
+    say(format_args!("registry listens on http://{address}"));
+    say(format_args!("data directory:     {}", root.display()));
+    say(format_args!("try:                {}", first_step(address, read_only)));
+}
+
+/// One line that works as it is.
+fn first_step(address: SocketAddr, read_only: bool) -> String {
+    // `localhost` stands for every interface: it is one of them, and docker speaks plain HTTP to it unasked.
+    let here = address.ip().is_unspecified();
+    let host = if here { format!("localhost:{}", address.port()) } else { address.to_string() };
+    if read_only {
+        format!("curl http://{host}/v2/_catalog")
+    } else if here || address.ip().is_loopback() {
+        format!(
+            "docker pull hello-world && docker tag hello-world {host}/hello && docker push {host}/hello"
+        )
+    } else {
+        format!("skopeo copy --dest-tls-verify=false docker://hello-world docker://{host}/hello")
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "expected an IP address and a port, such as 127.0.0.1:5000, 0.0.0.0:5000 or [::1]:5000"
+            .to_owned()
+    })
+}
+
+/// The signals that ask the program to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, Failure> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| Failure::new(format!("cannot wait for signals: {error}")))
+        };
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

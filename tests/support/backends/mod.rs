@@ -1,0 +1,81 @@
+//! [`Fixture`]: storage to test on, of every kind there is.
+
+mod counted;
+mod faulty;
+mod method;
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use registry_store::backend::{Backend, MemoryBackend};
+
+pub use counted::{CountedBackend, Counts};
+pub use faulty::{Fault, FaultyBackend, Moment};
+pub use method::Method;
+
+/// Storage of some kind, empty when it is made and gone when this is dropped.
+pub struct Fixture {
+    /// A handle to it.
+    pub backend: Arc<dyn Backend>,
+    open: Box<dyn Fn() -> Arc<dyn Backend> + Send + Sync>,
+    litter: Box<dyn Fn() -> Vec<String> + Send + Sync>,
+    // After the handles, which may write as they are dropped.
+    _storage: Box<dyn Any + Send + Sync>,
+}
+
+impl Fixture {
+    /// Storage that `open` makes a handle to, each time a new one, and that ends when `storage` is dropped.
+    pub fn new(
+        storage: impl Any + Send + Sync,
+        open: impl Fn() -> Arc<dyn Backend> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            backend: open(),
+            open: Box::new(open),
+            litter: Box::new(Vec::new),
+            _storage: Box::new(storage),
+        }
+    }
+
+    /// Says how to look, past the backend, for what ought not to be on storage from which all was deleted.
+    #[must_use]
+    pub fn with_litter(mut self, look: impl Fn() -> Vec<String> + Send + Sync + 'static) -> Self {
+        self.litter = Box::new(look);
+        self
+    }
+
+    /// Another handle to the same storage, as another process would have.
+    pub fn reopen(&self) -> Arc<dyn Backend> {
+        (self.open)()
+    }
+
+    /// What is on the storage past the backend's listings, once all has been deleted; best nothing.
+    pub fn litter(&self) -> Vec<String> {
+        (self.litter)()
+    }
+}
+
+impl fmt::Debug for Fixture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fixture({:?})", self.backend)
+    }
+}
+
+/// Memory.
+pub fn memory() -> Fixture {
+    let memory = MemoryBackend::new();
+    Fixture::new((), move || Arc::new(memory.clone()))
+}
+
+/// Memory, counted.
+pub fn counted_memory() -> Fixture {
+    let memory = MemoryBackend::new();
+    Fixture::new((), move || Arc::new(CountedBackend::new(Arc::new(memory.clone()))))
+}
+
+/// Memory that could fail, and does not.
+pub fn faultless_memory() -> Fixture {
+    let memory = MemoryBackend::new();
+    Fixture::new((), move || Arc::new(FaultyBackend::new(Arc::new(memory.clone()))))
+}

@@ -1,0 +1,146 @@
+//! [`Server`]: a server that a test has started, and that ends with it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How long anything may take before a test gives up. Nothing waits for it to pass.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running program whose output is read line by line. Killed when it is dropped.
+#[derive(Debug)]
+pub struct Server {
+    name: String,
+    child: Child,
+    stdout: Lines,
+    stderr: Lines,
+}
+
+impl Server {
+    /// Starts it. Panics if there is no such program.
+    pub fn start(command: &mut Command) -> Self {
+        let name = command.get_program().to_string_lossy().into_owned();
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| {
+                panic!("expected the program {name} to start (is it installed?): {error}")
+            });
+        let stdout = Lines::of(child.stdout.take().expect("it is piped"));
+        let stderr = Lines::of(child.stderr.take().expect("it is piped"));
+        Self { name, child, stdout, stderr }
+    }
+
+    /// The first line of standard output, from here on, that contains `text`.
+    pub fn output_line(&mut self, text: &str) -> String {
+        let found = self.stdout.find(text);
+        self.or_explain(found, text)
+    }
+
+    /// The first line of standard error, from here on, that contains `text`.
+    pub fn log_line(&mut self, text: &str) -> String {
+        let found = self.stderr.find(text);
+        self.or_explain(found, text)
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal)
+            .expect("the child is not waited for yet");
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn wait(mut self) -> ExitStatus {
+        // Its output ends when it does, or a moment before.
+        self.stdout.exhaust();
+        self.stderr.exhaust();
+        self.child.wait().expect("a child can be waited for")
+    }
+
+    fn or_explain(&mut self, found: Option<String>, text: &str) -> String {
+        found.unwrap_or_else(|| {
+            panic!(
+                "expected {} to print a line with {text:?}\nits output:\n{}\nits log:\n{}",
+                self.name,
+                self.stdout.seen.join("\n"),
+                self.stderr.all().join("\n"),
+            )
+        })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already, and then there is nothing to kill.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The lines of a pipe, read by a thread so that the writer never waits for the test.
+#[derive(Debug)]
+struct Lines {
+    arriving: Receiver<String>,
+    seen: Vec<String>,
+}
+
+impl Lines {
+    fn of(pipe: impl Read + Send + 'static) -> Self {
+        let (sender, arriving) = channel();
+        thread::spawn(move || {
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { arriving, seen: Vec::new() }
+    }
+
+    /// `None` if the pipe ends, or patience, before such a line comes.
+    fn find(&mut self, text: &str) -> Option<String> {
+        let deadline = Instant::now() + PATIENCE;
+        while let Ok(line) = self.next(deadline) {
+            if line.contains(text) {
+                return Some(line);
+            }
+        }
+        None
+    }
+
+    fn exhaust(&mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        let end = loop {
+            match self.next(deadline) {
+                Ok(_) => {}
+                Err(end) => break end,
+            }
+        };
+        assert_eq!(
+            end,
+            RecvTimeoutError::Disconnected,
+            "expected the program to end; it printed:\n{}",
+            self.seen.join("\n")
+        );
+    }
+
+    fn all(&mut self) -> &[String] {
+        while let Ok(line) = self.arriving.try_recv() {
+            self.seen.push(line);
+        }
+        &self.seen
+    }
+
+    fn next(&mut self, deadline: Instant) -> Result<String, RecvTimeoutError> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let line = self.arriving.recv_timeout(left)?;
+        self.seen.push(line.clone());
+        Ok(line)
+    }
+}

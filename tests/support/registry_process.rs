@@ -1,0 +1,96 @@
+//! [`RegistryProcess`]: the program `registry`, as a user starts it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+
+use rustix::process::Signal;
+
+use crate::child::Server;
+
+/// A running `registry`. Killed when it is dropped.
+#[derive(Debug)]
+pub struct RegistryProcess {
+    server: Server,
+    address: SocketAddr,
+    greeting: String,
+}
+
+impl RegistryProcess {
+    /// On a free port of this machine, with its data in `root`.
+    pub fn start(root: &Path) -> Self {
+        Self::start_with(root, &[])
+    }
+
+    /// The same, with more flags.
+    pub fn start_with(root: &Path, flags: &[&str]) -> Self {
+        let mut command = Command::new(program());
+        command.args(["--addr", "127.0.0.1:0", "--root"]).arg(root).args(flags);
+        Self::greeted(&mut command)
+    }
+
+    /// A `registry` that `command` starts, however it does; it has to print where it listens.
+    pub fn greeted(command: &mut Command) -> Self {
+        command.env_remove("RUST_LOG");
+        let mut server = Server::start(command);
+        let listens = server.output_line("http://");
+        let address = listens
+            .rsplit("http://")
+            .next()
+            .and_then(|address| address.trim().parse().ok())
+            .unwrap_or_else(|| panic!("expected an address at the end of {listens:?}"));
+        let data = server.output_line("data directory");
+        let first_step = server.output_line("try");
+        Self { server, address, greeting: [listens, data, first_step].join("\n") }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it printed when it started.
+    pub fn greeting(&self) -> &str {
+        &self.greeting
+    }
+
+    /// Waits for a line of its log that contains `text`.
+    pub fn log_line(&mut self, text: &str) -> String {
+        self.server.log_line(text)
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.server.signal(signal);
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn wait(self) -> ExitStatus {
+        self.server.wait()
+    }
+}
+
+/// The path of the program, built when it is first asked for.
+pub fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(build)
+}
+
+fn build() -> PathBuf {
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--package", "registry-http", "--bin", "registry"])
+        .arg("--message-format=json-render-diagnostics")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("cargo runs this test, so it can be started");
+    assert!(built.status.success(), "expected the program registry to build");
+    String::from_utf8_lossy(&built.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| message["target"]["name"] == "registry")
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .expect("cargo names the executable it has built")
+}
