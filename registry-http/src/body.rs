@@ -31,7 +31,7 @@ const DRAIN_TIME: Duration = Duration::from_secs(5);
 #[derive(Debug, Error)]
 pub(crate) enum BodyFault {
     /// Nothing came for too long.
-    #[error("expected the next part of the body within {} seconds", .waited.as_secs())]
+    #[error("expected the next part of the body within {waited:?}")]
     Idle { waited: Duration },
     /// Shorter than declared.
     #[error("expected a body of {expected} bytes, found {found}")]
@@ -56,7 +56,10 @@ pub(crate) struct RequestBody {
     waiting: bool,
     expected: Option<u64>,
     found: u64,
+    /// Nothing more is given out.
     ended: bool,
+    /// All of it was read, so that the connection can go on.
+    whole: bool,
     /// The client waits to be asked for its body, and nobody has asked yet.
     held_back: bool,
 }
@@ -75,6 +78,7 @@ impl RequestBody {
             expected: headers::content_length(&head.headers),
             found: 0,
             ended: false,
+            whole: false,
             held_back: head.headers.contains_key(EXPECT),
         }
     }
@@ -103,7 +107,7 @@ impl RequestBody {
 
     /// Reads what is left of it, up to a limit, and throws it away. `false` if there is more.
     pub(crate) async fn drain(&mut self) -> bool {
-        if self.ended || self.body.is_end_stream() {
+        if self.whole || self.body.is_end_stream() {
             return true;
         }
         if self.held_back {
@@ -112,7 +116,7 @@ impl RequestBody {
         let end = self.found.saturating_add(DRAIN_LIMIT);
         let drained =
             timeout(DRAIN_TIME, async { while self.found < end && self.next().await.is_some() {} });
-        drained.await.is_ok() && self.ended
+        drained.await.is_ok() && self.whole
     }
 
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -147,6 +151,7 @@ impl Stream for RequestBody {
             let found = self.found;
             let part = match frame.map(|frame| frame.map(Frame::into_data)) {
                 None => {
+                    self.whole = true;
                     let short = self.expected.filter(|expected| found < *expected);
                     let fault = short.map(|expected| BodyFault::Short { expected, found });
                     return self.end(fault);

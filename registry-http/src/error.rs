@@ -239,8 +239,11 @@ fn of_store(error: &Error) -> Wire {
                 .with(CONTENT_RANGE, &range::unsatisfied(*size))
         }
         Error::ManifestInvalid(reason) => of_manifest(reason),
-        Error::ManifestBlobUnknown { missing, .. } => {
-            let mut wire = Wire::new(StatusCode::BAD_REQUEST, "MANIFEST_BLOB_UNKNOWN", error);
+        Error::ManifestBlobUnknown { name, missing } => {
+            // Said once for each of what may be many, so it names none of them.
+            let message =
+                format!("the manifest refers to content that is not in repository {name}");
+            let mut wire = Wire::new(StatusCode::BAD_REQUEST, "MANIFEST_BLOB_UNKNOWN", &message);
             wire.details = missing.iter().map(|digest| json!(digest.to_string())).collect();
             wire
         }

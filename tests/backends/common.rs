@@ -24,7 +24,7 @@ pub(crate) async fn hold(fixture: Fixture, clause: impl AsyncFnOnce(&Fixture)) {
         fixture.backend.delete_tree(&TOP.parse().unwrap()).await.unwrap();
         assert_nothing_is_left(&fixture).await;
     };
-    tokio::time::timeout(Duration::from_secs(300), teardown).await.expect("a clause ends");
+    tokio::time::timeout(Duration::from_secs(120), teardown).await.expect("a clause ends");
 }
 
 /// Neither this handle nor another lists anything, and nothing is there that is not listed.
@@ -162,6 +162,11 @@ pub(crate) async fn children_paged(
         assert!(page.items.len() <= limit, "a page is no longer than asked");
         let is_full = page.items.len() == limit;
         assert!(is_full || !page.more, "a page with more behind it is full");
+        let found: Vec<Option<&str>> = page.items.iter().map(|child| Some(child.name())).collect();
+        let is_ordered = found.is_sorted_by(|a, b| a < b);
+        assert!(is_ordered, "{found:?}");
+        let goes_on = found.first().is_none_or(|first| *first > after.as_deref());
+        assert!(goes_on, "{found:?} after {after:?}");
         after = page.next_after().map(|last| last.name().to_owned());
         names.extend(page.items.into_iter().map(|child| {
             let slash = if child.is_prefix() { "/" } else { "" };
@@ -176,12 +181,11 @@ pub(crate) async fn children_paged(
 /// Where a session of this name is kept.
 pub(crate) fn session(name: &str) -> SessionKeys {
     let root = key("repositories/a/b/_uploads").child(name).unwrap();
-    let child = |name| root.child(name).unwrap();
     SessionKeys {
-        mark: child("startedat"),
-        data: child("data"),
-        record: child("_record"),
-        root: root.clone(),
+        mark: root.child("startedat").unwrap(),
+        data: root.child("data").unwrap(),
+        record: root.child("_record").unwrap(),
+        root,
     }
 }
 

@@ -1,5 +1,7 @@
 //! `Backend::delete` and `Backend::delete_tree`: what goes, what stays, what is no longer listed.
 
+use std::slice;
+
 use registry_store::backend::{BackendExt as _, ErrorKind, Key, PutMode, ReadRange};
 use registry_tests::backends::Fixture;
 
@@ -11,7 +13,7 @@ use crate::common::{
 pub(crate) async fn what_is_deleted_is_gone(fixture: &Fixture) {
     let key = key("a/b/link");
     put(&*fixture.backend, &key, "link").await;
-    fixture.backend.delete(&[key.clone()]).await.unwrap();
+    fixture.backend.delete(slice::from_ref(&key)).await.unwrap();
     for backend in [fixture.backend.clone(), fixture.reopen()] {
         assert_eq!(backend.head(&key).await.unwrap(), None);
         let outcome = backend.read(&key, ReadRange::Full).await;
@@ -81,7 +83,7 @@ pub(crate) async fn a_deleted_object_can_be_put_again(fixture: &Fixture) {
         let outcome = backend.put(&key, content(9, round), PutMode::Create).await;
         assert_eq!(outcome.unwrap(), registry_store::backend::Put::Written);
         assert_eq!(read(backend, &key).await, content(9, round));
-        backend.delete(&[key.clone()]).await.unwrap();
+        backend.delete(slice::from_ref(&key)).await.unwrap();
     }
     assert_nothing_is_left(fixture).await;
 }
@@ -97,7 +99,7 @@ pub(crate) async fn puts_beside_deletes_are_not_lost(fixture: &Fixture) {
             let goes = key(&format!("p/q/{task}/goes/link"));
             for _ in 0..ROUNDS {
                 put(&*backend, &goes, "goes").await;
-                backend.delete(&[goes.clone()]).await.unwrap();
+                backend.delete(slice::from_ref(&goes)).await.unwrap();
             }
         }));
         let backend = fixture.reopen();

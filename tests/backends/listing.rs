@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use futures::StreamExt as _;
 use proptest::prelude::*;
+use proptest::sample::Index;
 use registry_store::backend::Key;
 use registry_tests::backends::Fixture;
 
@@ -23,11 +24,12 @@ pub(crate) async fn objects_are_listed_in_the_byte_order_of_whole_keys(fixture: 
 }
 
 pub(crate) async fn any_keys_are_listed_in_order_after_any_key(fixture: &Fixture) {
-    let strategy = (names::keys(24), prop::collection::vec(names::path(4), 4));
+    let elsewhere = prop::collection::vec(names::path(4), 4);
+    let strategy = (names::keys(24), elsewhere, any::<Index>());
     let backend = &*fixture.backend;
-    check(fixture, 24, &strategy, async |(keys, elsewhere)| {
+    check(fixture, 24, &strategy, async |(keys, elsewhere, chosen)| {
         put_named(backend, &keys).await;
-        // Every place above the keys, and at every one of them every key, place and other name as `after`.
+        // Every place above the keys from the beginning, and one of them after every key and place.
         let above = |key: &Key| std::iter::successors(key.parent(), Key::parent);
         let places: BTreeSet<Key> = keys.iter().flat_map(above).collect();
         let other = elsewhere.iter().map(|path| key(&format!("t/{path}")));
@@ -37,10 +39,11 @@ pub(crate) async fn any_keys_are_listed_in_order_after_any_key(fixture: &Fixture
             let found = listed(backend, place).await;
             prop_assert!(found.iter().eq(below()), "{place}: {found:?}");
         }
+        let place = chosen.get(&Vec::from_iter(&places)).to_owned();
         for after in afters.iter().chain(&places) {
-            let found = listed_after(backend, &key("t"), Some(after)).await;
-            let behind = keys.iter().filter(|key| *key > after);
-            prop_assert!(found.iter().eq(behind), "after {after}: {found:?}");
+            let found = listed_after(backend, place, Some(after)).await;
+            let behind = keys.iter().filter(|key| key.below(place).is_some() && *key > after);
+            prop_assert!(found.iter().eq(behind), "{place} after {after}: {found:?}");
         }
         Ok(())
     });

@@ -1,11 +1,15 @@
 //! `Backend::lock`: who may hold at the same time, and when a lock is free again.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::Poll;
 
+use futures::poll;
 use registry_store::backend::{Backend, LockGuard, LockMode};
 use registry_tests::backends::Fixture;
 use registry_tests::polls::drop_after_polls;
+use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, yield_now};
 
 use crate::common::{assert_nothing_is_left, key};
@@ -23,22 +27,33 @@ pub(crate) struct Waiter {
 }
 
 impl Waiter {
-    /// Begins to wait, and has had its chances when this returns: as often as another lock was taken, in the
-    /// same way, meanwhile.
+    /// Begins to wait, and has had its chances when this returns: it has asked once, and another lock was taken
+    /// in the same way many times since.
     pub(crate) async fn begin(
         backend: &Arc<dyn Backend>,
         scope: &'static str,
         mode: LockMode,
     ) -> Self {
         let has_it = Arc::new(AtomicBool::new(false));
+        let (asked, has_asked) = oneshot::channel();
         let task = tokio::spawn({
             let (backend, has_it) = (backend.clone(), has_it.clone());
             async move {
-                let guard = lock(&*backend, scope, mode).await;
-                has_it.store(true, Ordering::SeqCst);
-                guard
+                let waiting = async {
+                    let guard = lock(&*backend, scope, mode).await;
+                    has_it.store(true, Ordering::SeqCst);
+                    guard
+                };
+                let mut waiting = pin!(waiting);
+                let first = poll!(waiting.as_mut());
+                asked.send(()).unwrap();
+                match first {
+                    Poll::Ready(guard) => guard,
+                    Poll::Pending => waiting.await,
+                }
             }
         });
+        has_asked.await.unwrap();
         for _ in 0..20 {
             drop(lock(&**backend, "some/where/else", Exclusive).await);
             yield_now().await;

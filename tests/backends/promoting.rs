@@ -1,6 +1,9 @@
 //! `Staged::promote`: what was staged becomes an object, once.
 
+use std::slice;
+
 use bytes::Bytes;
+use futures::TryStreamExt as _;
 use futures::future::join_all;
 use registry_store::backend::{BackendExt as _, ErrorKind, Promotion, PutMode, ReadRange};
 use registry_tests::backends::Fixture;
@@ -36,7 +39,7 @@ pub(crate) async fn a_promoted_object_is_listed_and_seen_by_other_handles(fixtur
     let mut staged = session_of(&*fixture.backend, &session("1"), &"bytes".into()).await;
     staged.promote(&to, 5).await.unwrap();
     for backend in [fixture.backend.clone(), fixture.reopen()] {
-        assert_eq!(listed(&*backend, &key("blobs")).await, [to.clone()]);
+        assert_eq!(listed(&*backend, &key("blobs")).await, slice::from_ref(&to));
         assert_eq!(read(&*backend, &to).await, "bytes");
     }
 }
@@ -114,6 +117,9 @@ pub(crate) async fn the_staging_stays_after_its_promotion(fixture: &Fixture) {
     for _ in 0..2 {
         assert_eq!(staged.offset(), 10_000);
         assert_same(&staged_bytes(&mut *staged).await, &bytes);
+        let rest = staged.read_back(9_000).await.unwrap();
+        let rest: Vec<Bytes> = rest.try_collect().await.unwrap();
+        assert_same(&rest.concat(), &bytes[9_000..]);
         let found = staged.note(10_000).await.unwrap();
         assert_eq!(found, Some((10_000, note(10_000))));
         drop(staged);
@@ -223,7 +229,7 @@ pub(crate) async fn deleting_the_object_leaves_the_session(fixture: &Fixture) {
     let mut staged = session_of(backend, &keys, &"bytes".into()).await;
     staged.promote(&to, 5).await.unwrap();
     drop(staged);
-    backend.delete(&[to.clone()]).await.unwrap();
+    backend.delete(slice::from_ref(&to)).await.unwrap();
     let mut staged = resume(backend, &keys).await;
     assert_eq!(staged_bytes(&mut *staged).await, "bytes");
     assert_eq!(staged.promote(&to, 5).await.unwrap(), Promotion::Created);

@@ -1,6 +1,7 @@
 //! `Backend::put_all`: small objects, each whole or nothing, visible in the order given.
 
 use std::collections::BTreeSet;
+use std::slice;
 
 use bytes::Bytes;
 use futures::future::join_all;
@@ -23,7 +24,7 @@ pub(crate) async fn an_object_can_be_empty(fixture: &Fixture) {
         let outcome = fixture.backend.put(&key, Bytes::new(), mode).await;
         assert_eq!(outcome.unwrap(), Put::Written);
         assert_eq!(read(&*fixture.backend, &key).await, Bytes::new());
-        fixture.backend.delete(&[key.clone()]).await.unwrap();
+        fixture.backend.delete(slice::from_ref(&key)).await.unwrap();
     }
     assert_nothing_is_left(fixture).await;
 }

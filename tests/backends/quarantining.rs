@@ -1,5 +1,7 @@
 //! `Backend::quarantine`: out of everybody's sight.
 
+use std::slice;
+
 use bytes::Bytes;
 use registry_store::backend::{BackendExt as _, ErrorKind, Put, PutMode, ReadRange};
 use registry_tests::backends::Fixture;
@@ -17,7 +19,7 @@ pub(crate) async fn a_quarantined_object_is_out_of_sight(fixture: &Fixture) {
         assert_eq!(backend.head(&key).await.unwrap(), None);
         let outcome = backend.read(&key, ReadRange::Full).await;
         assert_eq!(kind(outcome), ErrorKind::NotFound);
-        assert_eq!(backend.settle(&[key.clone()]).await.unwrap(), [None]);
+        assert_eq!(backend.settle(slice::from_ref(&key)).await.unwrap(), [None]);
     }
     assert_nothing_is_left(fixture).await;
 }

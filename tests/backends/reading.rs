@@ -1,5 +1,7 @@
 //! `Backend::read`: whole objects, parts of them, and what stays readable.
 
+use std::slice;
+
 use bytes::Bytes;
 use futures::TryStreamExt as _;
 use proptest::prelude::*;
@@ -208,7 +210,7 @@ pub(crate) async fn what_was_opened_stays_when_the_object_is_replaced(fixture: &
 }
 
 pub(crate) async fn what_was_opened_stays_when_the_object_is_deleted(fixture: &Fixture) {
-    let change = async |key: &Key| fixture.backend.delete(&[key.clone()]).await.unwrap();
+    let change = async |key: &Key| fixture.backend.delete(slice::from_ref(key)).await.unwrap();
     assert_opened_stays(fixture, change).await;
 }
 

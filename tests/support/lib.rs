@@ -9,5 +9,6 @@ pub mod peers;
 pub mod plain_http;
 pub mod polls;
 pub mod registry_process;
+pub mod server;
 pub mod tree;
 pub mod world;

@@ -97,7 +97,7 @@ pub enum KeyError {
     },
 }
 
-fn check_segment(segment: &str) -> Result<(), KeyError> {
+pub(super) fn check_segment(segment: &str) -> Result<(), KeyError> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     let sound = (1..=MAX_SEGMENT_LENGTH).contains(&segment.len())
         && segment.bytes().all(allowed)

@@ -1,0 +1,170 @@
+//! How objects go: deleted, put into quarantine, expired.
+
+use std::io;
+use std::path::Path;
+use std::time::SystemTime;
+
+use rustix::io::Errno;
+
+use super::Root;
+use super::durable::{ATTEMPTS, Parents};
+use super::fault::{self, fault, write_fault};
+use super::system::{Kind, System};
+use crate::backend::{Key, Result};
+use crate::layout;
+
+impl<S: System> Root<S> {
+    /// Deletes objects. See [`Backend::delete`](crate::backend::Backend::delete).
+    ///
+    /// Order, for every run of keys in one directory: names removed → directory synced → the directory, and
+    /// those above it, removed while they are empty. So the order given is also the order of durability
+    /// between directories. A crash leaves empty directories at worst.
+    pub(super) fn delete(&self, keys: &[Key]) -> Result<()> {
+        for run in keys.chunk_by(|one, next| one.parent() == next.parent()) {
+            for key in run {
+                self.remove_name(&self.path_of(key))
+                    .map_err(|error| fault("delete", key, error))?;
+            }
+            let directory = self.directory_of(&run[0]);
+            self.durable
+                .sync_removals(&directory)
+                .and_then(|()| self.remove_empty(&directory))
+                .map_err(|error| fault("delete", &run[0], error))?;
+        }
+        Ok(())
+    }
+
+    /// Deletes a tree. See [`Backend::delete_tree`](crate::backend::Backend::delete_tree).
+    ///
+    /// Order: depth first; what stays, because somebody writes there, is synced where it is; at last the
+    /// directory above is, which makes the whole removal durable. A crash leaves a part of the tree.
+    pub(super) fn delete_tree(&self, prefix: &Key) -> Result<()> {
+        self.remove_tree(&self.path_of(prefix))
+            .and_then(|()| self.durable.sync_removals(&self.directory_of(prefix)))
+            .map_err(|error| fault("delete", prefix, error))
+    }
+
+    /// Puts an object out of sight. See [`Backend::quarantine`](crate::backend::Backend::quarantine).
+    ///
+    /// Order: place made → renamed → new directory synced, with those above it → old directory synced. A crash
+    /// leaves the object at one of the two places, or at both.
+    pub(super) fn quarantine(&self, key: &Key) -> Result<()> {
+        self.before_writing()?;
+        self.put_out_of_sight(key).map_err(|error| write_fault("quarantine", key, error))
+    }
+
+    fn put_out_of_sight(&self, key: &Key) -> io::Result<()> {
+        let from = self.path_of(key);
+        if self.look(&from)?.is_none() {
+            return Ok(());
+        }
+        let place = self.path.join(layout::private().as_str()).join("quarantine");
+        let place = place.join(self.system.random_name());
+        let to = place.join(key.as_str());
+        let directory = to.parent().unwrap_or(&place);
+        let mut parents = Parents::below(&self.path);
+        self.durable.make_directories(directory, &mut parents)?;
+        match self.system.rename(&from, &to) {
+            Ok(()) => self.durable.sync_directories([directory.to_owned()], &parents)?,
+            // Its sight is that of walkers, and none takes a name of this form for a blob or a link. A copy
+            // is no way: what is damaged may not be readable.
+            Err(error) if fault::is_across(&error) => {
+                self.remove_empty(directory)?;
+                let name = self.system.random_name();
+                let to = from.with_added_extension(format!("{name}.quarantined"));
+                self.system.rename(&from, &to)?;
+            }
+            Err(error) => {
+                self.remove_empty(directory)?;
+                return if fault::is_missing(&error) { Ok(()) } else { Err(error) };
+            }
+        }
+        let directory = self.directory_of(key);
+        self.durable.sync_removals(&directory)?;
+        self.remove_empty(&directory)
+    }
+
+    /// Removes old temporary files. See [`Backend::expire_staged`](crate::backend::Backend::expire_staged).
+    pub(super) fn expire_staged(&self, before: SystemTime) -> Result<u64> {
+        self.expire_temporaries(before).map_err(|error| fault("expire", &layout::private(), error))
+    }
+
+    fn expire_temporaries(&self, before: SystemTime) -> io::Result<u64> {
+        let entries = match self.system.read_directory(&self.temporaries) {
+            Ok(entries) => entries,
+            Err(error) if fault::is_missing(&error) => return Ok(0),
+            Err(error) => return Err(error),
+        };
+        let mut removed = 0;
+        for entry in entries {
+            let path = self.temporaries.join(entry?.name);
+            let stat = match self.system.stat(&path) {
+                Ok(stat) => stat,
+                Err(error) if fault::is_missing(&error) => continue,
+                Err(error) => return Err(error),
+            };
+            let expired = stat.modified.is_some_and(|modified| modified < before);
+            if stat.kind == Kind::File && expired && self.remove_name(&path)? {
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Removes a name of a file; `false` if no file has it.
+    pub(super) fn remove_name(&self, path: &Path) -> io::Result<bool> {
+        match self.system.unlink(path) {
+            Ok(()) => Ok(true),
+            Err(error) if fault::is_missing(&error) || is_directory(&error) => Ok(false),
+            Err(error) => match self.system.stat(path) {
+                // What POSIX answers for a directory cannot be told from what it answers for a lack of rights.
+                Ok(stat) if stat.kind == Kind::Directory => Ok(false),
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// Removes a directory and those above it as long as they are empty, never the root.
+    fn remove_empty(&self, directory: &Path) -> io::Result<()> {
+        let below_root = |level: &&Path| *level != self.path && level.starts_with(&self.path);
+        for level in directory.ancestors().take_while(below_root) {
+            if !self.durable.remove_directory(level)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a file, a symbolic link, or a directory with all that is in it. Symbolic links are not followed.
+    pub(super) fn remove_tree(&self, path: &Path) -> io::Result<()> {
+        if self.remove_name(path)? {
+            return Ok(());
+        }
+        // Names that are removed while a directory is read may hide others from the reader on some systems.
+        for _ in 0..ATTEMPTS {
+            let entries = match self.system.read_directory(path) {
+                Ok(entries) => entries,
+                Err(error) if fault::is_missing(&error) => return Ok(()),
+                Err(error) => return Err(error),
+            };
+            for entry in entries {
+                let entry = entry?;
+                let path = path.join(&entry.name);
+                if entry.kind == Kind::Directory {
+                    self.remove_tree(&path)?;
+                } else if !self.remove_name(&path)? {
+                    // The filesystem does not say what is a directory.
+                    self.remove_tree(&path)?;
+                }
+            }
+            if self.durable.remove_directory(path)? {
+                return Ok(());
+            }
+        }
+        self.durable.sync_removals(path)
+    }
+}
+
+fn is_directory(error: &io::Error) -> bool {
+    fault::is(error, &[Errno::ISDIR])
+}

@@ -1,0 +1,259 @@
+//! How names are listed: in order, with bounded memory, from names alone.
+
+use std::collections::BinaryHeap;
+use std::io;
+use std::ops::Bound;
+use std::path::Path;
+use std::sync::Arc;
+
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt as _, TryStreamExt as _};
+
+use super::fault::{self, fault};
+use super::system::{Entry, Kind, System};
+use super::{Root, blocking};
+use crate::backend::key::check_segment;
+use crate::backend::{Child, Key, Result};
+use crate::layout;
+use crate::page::Page;
+
+/// How many names of one directory are kept at a time. A directory of more is read once for each so many.
+const CHUNK: usize = 16_384;
+/// How many keys a thread for blocking work finds before it hands them on.
+const BATCH: usize = 1024;
+
+/// Lists keys. See [`Backend::list`](crate::backend::Backend::list).
+pub(super) fn list<'a, S: System>(
+    root: Arc<Root<S>>,
+    prefix: &Key,
+    after: Option<&Key>,
+) -> BoxStream<'a, Result<Key>> {
+    let walk = Walk::new(root, prefix, after, CHUNK);
+    let batches = stream::try_unfold(walk, |mut walk| async move {
+        let (keys, walk) = blocking("list", move || Ok((walk.next_keys(BATCH)?, walk))).await?;
+        if keys.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some((stream::iter(keys.into_iter().map(Ok)), walk)))
+    });
+    batches.try_flatten().boxed()
+}
+
+/// Lists a page of what lies below a prefix. See
+/// [`Backend::list_children`](crate::backend::Backend::list_children).
+pub(super) fn list_children<S: System>(
+    root: &Root<S>,
+    prefix: &Key,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<Page<Child>> {
+    if limit == 0 {
+        return Ok(Page::empty());
+    }
+    let found = smallest(
+        root,
+        &root.path_of(prefix),
+        limit.saturating_add(1),
+        |name, is_prefix| (name.to_owned(), is_prefix),
+        |(name, _)| after.is_none_or(|after| name.as_str() > after),
+    )
+    .map_err(|error| fault("list", prefix, error))?;
+    let children = found
+        .into_iter()
+        .map(|(name, is_prefix)| if is_prefix { Child::Prefix(name) } else { Child::Object(name) });
+    Ok(Page::cut(children, limit))
+}
+
+/// A walk over the objects below a prefix, in the order of whole keys.
+///
+/// In every directory names are sorted as the keys below them are: that of a directory with a `/` at its end.
+struct Walk<S: System> {
+    root: Arc<Root<S>>,
+    after: Option<Key>,
+    chunk: usize,
+    /// The directories from the prefix down to where the walk is.
+    levels: Vec<Level>,
+    /// What is never entered from above.
+    hidden: Option<Key>,
+}
+
+/// A directory, and how far it has been walked.
+struct Level {
+    key: Key,
+    /// Names to come, in order.
+    names: std::vec::IntoIter<String>,
+    /// Where the names begin that are to be read after those; `None` if there are none.
+    rest: Option<Bound<String>>,
+}
+
+impl<S: System> Walk<S> {
+    fn new(root: Arc<Root<S>>, prefix: &Key, after: Option<&Key>, chunk: usize) -> Self {
+        let mut walk = Self {
+            root,
+            after: after.cloned(),
+            chunk,
+            levels: Vec::new(),
+            hidden: layout::private().child("tmp").ok(),
+        };
+        walk.enter(prefix.clone());
+        walk
+    }
+
+    fn enter(&mut self, key: Key) {
+        let rest = start(&key, self.after.as_ref());
+        self.levels.push(Level { key, names: Vec::new().into_iter(), rest });
+    }
+
+    /// The next keys, about as many as are wanted; none at the end.
+    fn next_keys(&mut self, wanted: usize) -> Result<Vec<Key>> {
+        let mut keys = Vec::new();
+        while keys.len() < wanted {
+            let Some(level) = self.levels.last_mut() else {
+                break;
+            };
+            let Some(name) = level.names.next() else {
+                if !self.read_on()? {
+                    self.levels.pop();
+                }
+                continue;
+            };
+            // A key that would be too long is left out, and what is below it with it.
+            match name.strip_suffix('/') {
+                None => keys.extend(level.key.child(&name)),
+                Some(directory) => {
+                    if let Ok(key) = level.key.child(directory)
+                        && Some(&key) != self.hidden.as_ref()
+                    {
+                        self.enter(key);
+                    }
+                }
+            }
+        }
+        Ok(keys)
+    }
+
+    /// Reads the next names of the lowest directory; `false` if there are none.
+    fn read_on(&mut self) -> Result<bool> {
+        let Some(level) = self.levels.last_mut() else {
+            return Ok(false);
+        };
+        let Some(rest) = level.rest.take() else {
+            return Ok(false);
+        };
+        let names = smallest(
+            &self.root,
+            &self.root.path_of(&level.key),
+            self.chunk,
+            |name, is_prefix| format!("{name}{}", if is_prefix { "/" } else { "" }),
+            |name| match &rest {
+                Bound::Unbounded => true,
+                Bound::Included(first) => name >= first,
+                Bound::Excluded(last) => name > last,
+            },
+        )
+        .map_err(|error| fault("list", &level.key, error))?;
+        if names.len() == self.chunk {
+            level.rest = names.last().cloned().map(Bound::Excluded);
+        }
+        level.names = names.into_iter();
+        Ok(level.names.len() > 0)
+    }
+}
+
+/// Where the names in a directory begin below which there are keys greater than `after`; `None` if there are
+/// no such names.
+fn start(directory: &Key, after: Option<&Key>) -> Option<Bound<String>> {
+    let Some(after) = after else {
+        return Some(Bound::Unbounded);
+    };
+    if let Some(rest) = after.below(directory) {
+        return Some(match rest.split_once('/') {
+            Some((first, _)) => Bound::Included(format!("{first}/")),
+            None => Bound::Excluded(rest.to_owned()),
+        });
+    }
+    let first = format!("{directory}/");
+    (*first > *after.as_str()).then_some(Bound::Unbounded)
+}
+
+/// The smallest `limit` names in a directory that are wanted, in order; nothing if there is no directory.
+///
+/// `form` makes of a name, and whether it is a directory's, what is compared; it orders a file's name no
+/// later than a directory's. Names that cannot be a key's, and what is neither file nor directory, are left
+/// out. Only where a name does not tell what has it the file itself is looked at.
+fn smallest<S: System, T: Ord>(
+    root: &Root<S>,
+    directory: &Path,
+    limit: usize,
+    form: impl Fn(&str, bool) -> T,
+    wanted: impl Fn(&T) -> bool,
+) -> io::Result<Vec<T>> {
+    let entries = match root.system.read_directory(directory) {
+        Ok(entries) => entries,
+        Err(error) if fault::is_missing(&error) => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut found = BinaryHeap::new();
+    for entry in entries {
+        let entry = entry?;
+        let Some(name) = entry.name.to_str() else {
+            continue;
+        };
+        if check_segment(name).is_err() || !wanted(&form(name, true)) {
+            continue;
+        }
+        let too_great = |greatest: &T| *greatest <= form(name, false);
+        if found.len() == limit && found.peek().is_some_and(too_great) {
+            continue;
+        }
+        let Some(is_prefix) = is_directory(root, directory, &entry)? else {
+            continue;
+        };
+        let name = form(name, is_prefix);
+        if wanted(&name) {
+            found.push(name);
+        }
+        if found.len() > limit {
+            found.pop();
+        }
+    }
+    Ok(found.into_sorted_vec())
+}
+
+/// Is it a directory? `None` if it is no file either, or is gone.
+fn is_directory<S: System>(
+    root: &Root<S>,
+    directory: &Path,
+    entry: &Entry,
+) -> io::Result<Option<bool>> {
+    let kind = match entry.kind {
+        Kind::Link | Kind::Unknown => match root.system.stat(&directory.join(&entry.name)) {
+            Ok(stat) => stat.kind,
+            Err(error)
+                if fault::is_missing(&error) || fault::is(&error, &[rustix::io::Errno::LOOP]) =>
+            {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        },
+        kind => kind,
+    };
+    Ok(match kind {
+        Kind::File => Some(false),
+        Kind::Directory => Some(true),
+        _ => None,
+    })
+}
+
+/// The keys below a prefix, with so many names of a directory kept at a time.
+#[cfg(test)]
+pub(super) fn keys_by_chunks<S: System>(
+    root: &Arc<Root<S>>,
+    prefix: &Key,
+    after: Option<&Key>,
+    chunk: usize,
+) -> Vec<String> {
+    let mut walk = Walk::new(Arc::clone(root), prefix, after, chunk);
+    let keys = walk.next_keys(usize::MAX).expect("a listing without faults");
+    keys.iter().map(Key::to_string).collect()
+}

@@ -1,0 +1,194 @@
+//! What breaks: clients that leave, stall or are not wanted, and storage that fails.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::channel::mpsc;
+use futures::future::{self, Either};
+use futures::{FutureExt as _, SinkExt as _};
+use http::{Method, Request, request};
+use registry_http::{Options, service};
+use registry_store::backend::{Backend, ErrorKind, MemoryBackend};
+use registry_store::digest::Digest;
+use registry_store::options::StoreOptions;
+use registry_store::store::Store;
+use registry_tests::backends::{Fault, FaultyBackend, Moment};
+use registry_tests::documents::push_image;
+use registry_tests::server::{Client, Protocol, Server, streamed, whole};
+use registry_tests::world::{push, repository};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::cut::CutBackend;
+use crate::fixture::Fixture;
+
+fn ask(method: Method, url: &str) -> request::Builder {
+    Request::builder().method(method).uri(url)
+}
+
+/// Begins an upload, and returns its address.
+async fn start(client: &mut Client) -> String {
+    let answer = client.send(ask(Method::POST, "/v2/new/blobs/uploads/"), whole("")).await;
+    assert_eq!(answer.status, 202);
+    answer.header("location").to_owned()
+}
+
+/// Sends these bytes and nothing more, and returns all that is answered.
+async fn exchange(server: &Server, sent: &str) -> String {
+    let mut connection = TcpStream::connect(server.address()).await.expect("it listens");
+    connection.write_all(sent.as_bytes()).await.expect("a connection");
+    let mut answered = Vec::new();
+    connection.read_to_end(&mut answered).await.expect("an end without a reset");
+    String::from_utf8(answered).expect("JSON and headers")
+}
+
+#[tokio::test]
+async fn what_arrived_of_a_body_that_broke_off_is_kept_and_gone_on_from() {
+    let fixture = Fixture::new().await;
+    let server = Server::start(fixture.service(Options::default())).await;
+    let mut client = server.connect(Protocol::Http1).await;
+    let location = start(&mut client).await;
+
+    let mut connection = TcpStream::connect(server.address()).await.expect("it listens");
+    let sent = format!("PATCH {location} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc");
+    connection.write_all(sent.as_bytes()).await.expect("a connection");
+    connection.shutdown().await.expect("a connection");
+    // The server closes when it has seen the end, and has done what it does about it.
+    let _ = connection.read_to_end(&mut Vec::new()).await;
+
+    let status = client.send(ask(Method::GET, &location), whole("")).await;
+    assert_eq!((status.status.as_u16(), status.header("range")), (204, "0-2"));
+    let digest = Digest::sha256(b"abcdef");
+    let url = format!("{}&digest={digest}", status.header("location"));
+    assert_eq!(client.send(ask(Method::PUT, &url), whole("def")).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_body_that_stalls_is_given_up() {
+    let fixture = Fixture::new().await;
+    let body_idle_timeout = Duration::from_millis(20);
+    let options = Options { body_idle_timeout, ..Options::default() };
+    let server = Server::start(fixture.service(options)).await;
+    let location = start(&mut server.connect(Protocol::Http1).await).await;
+    let sent = format!("PATCH {location} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc");
+    let answered = exchange(&server, &sent).await;
+    assert!(answered.starts_with("HTTP/1.1 408 "), "{answered}");
+    assert!(answered.to_lowercase().contains("\r\nconnection: close\r\n"), "{answered}");
+}
+
+#[tokio::test]
+async fn a_newer_request_on_a_session_stops_the_older() {
+    let fixture = Fixture::new().await;
+    let server = Server::start(fixture.service(Options::default())).await;
+    let mut client = server.connect(Protocol::Http1).await;
+    let location = start(&mut client).await;
+
+    let (mut sender, parts) = mpsc::channel(1);
+    sender.send(Ok(Bytes::from_static(b"abc"))).await.expect("room for one");
+    let mut other = server.connect(Protocol::Http1).await;
+    let mut older = other.send(ask(Method::PATCH, &location), streamed(parts)).boxed();
+    // The older request ends only by being stopped, which the first question after its beginning does.
+    let stopped = loop {
+        let newer = client.send(ask(Method::GET, &location), whole("")).boxed();
+        match future::select(&mut older, newer).await {
+            Either::Left((stopped, newer)) => {
+                newer.await;
+                break stopped;
+            }
+            Either::Right((status, _)) => assert_eq!(status.status, 204),
+        }
+    };
+    assert_eq!(stopped.status, 409);
+    assert_eq!(stopped.json()["errors"][0]["code"], "BLOB_UPLOAD_INVALID");
+
+    let status = client.send(ask(Method::GET, &location), whole("")).await;
+    assert_eq!(status.status, 204);
+    let rest = if status.header("location").ends_with("_offset=3") { "def" } else { "abcdef" };
+    let digest = Digest::sha256(b"abcdef");
+    let url = format!("{}&digest={digest}", status.header("location"));
+    assert_eq!(client.send(ask(Method::PUT, &url), whole(rest)).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_body_that_is_refused_does_not_cost_the_connection_if_it_is_small() {
+    let fixture = Fixture::new().await;
+    let options = Options { read_only: true, ..Options::default() };
+    let server = Server::start(fixture.service(options)).await;
+    let sent = format!(
+        "PUT /v2/a/manifests/b HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n{}\
+         GET /v2/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        "x".repeat(200_000)
+    );
+    let answered = exchange(&server, &sent).await;
+    assert!(answered.starts_with("HTTP/1.1 405 "), "{answered}");
+    assert!(answered.ends_with("\r\n\r\n{}"), "{answered}");
+}
+
+#[tokio::test]
+async fn a_body_that_waits_to_be_asked_for_is_not_asked_for_in_vain() {
+    let fixture = Fixture::new().await;
+    let server = Server::start(fixture.service(Options::default())).await;
+    let sent = "PUT /v2/app/manifests/b HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\
+                Expect: 100-continue\r\n\r\n";
+    let answered = exchange(&server, sent).await;
+    assert!(answered.starts_with("HTTP/1.1 413 "), "{answered}");
+}
+
+/// A registry with one image.
+async fn serve(backend: Arc<dyn Backend>) -> (Server, Digest) {
+    let store = Store::new(backend, StoreOptions::default());
+    let app = repository(&store, "app");
+    push_image(&app, b"{}", &[], "v1").await;
+    let digest = push(&app, b"hello world").await;
+    (Server::start(service(store, Options::default())).await, digest)
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_never_taken_for_a_whole_one() {
+    let backend = Arc::new(CutBackend::new());
+    let (server, digest) = serve(backend.clone()).await;
+    backend.cut();
+    for protocol in [Protocol::Http1, Protocol::Http2] {
+        let mut client = server.connect(protocol).await;
+        let request = ask(Method::GET, &format!("/v2/app/blobs/{digest}"));
+        let answer = client.try_send(request, whole("")).await;
+        assert!(answer.is_err(), "{protocol:?}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn storage_that_fails_is_told_by_kind_and_without_particulars() {
+    let backend = FaultyBackend::new(Arc::new(MemoryBackend::new()));
+    let (server, digest) = serve(Arc::new(backend.clone())).await;
+    let mut client = server.connect(Protocol::Http1).await;
+    let requests = [
+        (Method::GET, format!("/v2/app/blobs/{digest}")),
+        (Method::HEAD, format!("/v2/app/blobs/{digest}")),
+        (Method::DELETE, format!("/v2/app/blobs/{digest}")),
+        (Method::POST, "/v2/app/blobs/uploads/".to_owned()),
+        (Method::POST, format!("/v2/app/blobs/uploads/?mount={digest}&from=app")),
+        (Method::POST, format!("/v2/app/blobs/uploads/?digest={}", Digest::sha256(b""))),
+        (Method::GET, "/v2/app/manifests/v1".to_owned()),
+        (Method::DELETE, "/v2/app/manifests/v1".to_owned()),
+        (Method::GET, "/v2/app/tags/list".to_owned()),
+        (Method::GET, "/v2/_catalog".to_owned()),
+        (Method::GET, format!("/v2/app/referrers/{digest}")),
+    ];
+    for (kind, status, retry) in [
+        (ErrorKind::Full, 507, ""),
+        (ErrorKind::Busy, 503, "5"),
+        (ErrorKind::Unavailable, 503, "5"),
+        (ErrorKind::Denied, 500, ""),
+        (ErrorKind::Io, 500, ""),
+    ] {
+        for (method, url) in &requests {
+            backend.arm(Fault { method: None, call: 1, kind, moment: Moment::Before });
+            let answer = client.send(ask(method.clone(), url), whole("")).await;
+            assert!(!backend.disarm(), "{method} {url} did not ask the storage");
+            let found = (answer.status.as_u16(), answer.header("retry-after"));
+            assert_eq!(found, (status, retry), "{kind:?}: {method} {url}");
+            assert!(!String::from_utf8_lossy(&answer.body).contains("was to fail"), "{answer:?}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! [`Fixture`]: a registry with something in it, and the names of what is in it.
+
+use std::collections::BTreeMap;
+
+use registry_http::{Options, RegistryService, service};
+use registry_store::digest::{Algorithm, Digest};
+use registry_store::manifest::{MAX_MANIFEST_SIZE, Manifest};
+use registry_tests::documents::{
+    descriptor, image, image_document, index, manifest, push_manifest,
+};
+use registry_tests::world::{World, push, push_as};
+use serde_json::{Value, json};
+
+/// The content of the blob `{hello}`.
+const HELLO: &[u8] = b"hello world";
+/// The content of every config here.
+const CONFIG: &[u8] = b"{}";
+
+/// A registry with the repositories `app`, `app/tools` and `zoo`.
+pub(crate) struct Fixture {
+    pub(crate) world: World,
+    names: BTreeMap<String, String>,
+}
+
+impl Fixture {
+    pub(crate) async fn new() -> Self {
+        let mut fixture = Self { world: World::memory(), names: BTreeMap::new() };
+        fixture.fill().await;
+        fixture
+    }
+
+    pub(crate) fn service(&self, options: Options) -> RegistryService {
+        service(self.world.store.clone(), options)
+    }
+
+    /// Puts what is named in braces into a text.
+    pub(crate) fn fill_in(&self, text: &str) -> String {
+        let mut filled = text.to_owned();
+        for (name, value) in &self.names {
+            filled = filled.replace(name, value);
+        }
+        filled
+    }
+
+    pub(crate) fn name(&mut self, name: &str, value: &(impl ToString + ?Sized)) {
+        self.names.insert(format!("{{{name}}}"), value.to_string());
+    }
+
+    async fn fill(&mut self) {
+        let app = self.world.repository("app");
+        push(&self.world.repository("app/tools"), b"a tool").await;
+        push(&self.world.repository("zoo"), HELLO).await;
+        let hello = push(&app, HELLO).await;
+        self.name("hello", &hello);
+        self.name("hello512", &push_as(&app, Algorithm::Sha512, HELLO).await);
+        self.name("nothing", &push(&app, b"").await);
+        self.name("config", &push(&app, CONFIG).await);
+        self.name("tool", &Digest::sha256(b"a tool"));
+        self.name("missing", &Digest::sha256(b"never pushed"));
+        self.name("abcdef", &Digest::sha256(b"abcdef"));
+        self.name("abcdef512", &Digest::of(Algorithm::Sha512, b"abcdef"));
+
+        let pushed = image(CONFIG, &[HELLO]);
+        push_manifest(&app, &pushed, &["v1", "v2"]).await;
+        self.manifest("image", &pushed);
+        let all = index(&[&pushed]);
+        push_manifest(&app, &all, &["all"]).await;
+        self.manifest("index", &all);
+        for name in ["signature", "sbom"] {
+            let referrer = manifest(&referrer(name, &pushed));
+            push_manifest(&app, &referrer, &[]).await;
+            self.manifest(name, &referrer);
+        }
+        self.not_pushed();
+    }
+
+    /// Manifests for requests to push.
+    fn not_pushed(&mut self) {
+        self.manifest("other", &image(CONFIG, &[]));
+        let orphan = image(b"no such config", &[HELLO, b"no such layer"]);
+        self.manifest("orphan", &orphan);
+        self.name("no-config", &Digest::sha256(b"no such config"));
+        self.name("no-layer", &Digest::sha256(b"no such layer"));
+        let about_nothing = referrer("about-nothing", &orphan);
+        self.manifest("about-orphan", &manifest(&about_nothing));
+        let docker = image_document(CONFIG, &[]).to_string();
+        let docker = docker.replace("oci.image.manifest.v1", "docker.distribution.manifest.v2");
+        self.name("docker.json", &docker);
+        self.name("too-large", &" ".repeat(MAX_MANIFEST_SIZE + 1));
+    }
+
+    fn manifest(&mut self, name: &str, manifest: &Manifest) {
+        let text = std::str::from_utf8(manifest.bytes()).expect("JSON is UTF-8");
+        self.name(name, &manifest.digest(Algorithm::Sha256));
+        self.name(&format!("{name}512"), &manifest.digest(Algorithm::Sha512));
+        self.name(&format!("{name}.json"), &text);
+        self.name(&format!("{name}.size"), &text.len());
+    }
+}
+
+/// A manifest of the artifact type `application/vnd.example.<name>` whose subject is another.
+fn referrer(name: &str, subject: &Manifest) -> Value {
+    let mut document = image_document(CONFIG, &[]);
+    let digest = subject.digest(Algorithm::Sha256);
+    let subject = descriptor(subject.media_type().as_str(), &digest, subject.bytes().len());
+    document["subject"] = subject;
+    document["artifactType"] = json!(format!("application/vnd.example.{name}"));
+    document["annotations"] = json!({"of": name});
+    document
+}

@@ -1,0 +1,190 @@
+//! Directories to test on: as they are, and with what some filesystems refuse refused.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use registry_store::backend::fs::FilesystemBackend;
+use registry_store::backend::fs::system::{Entries, Open, OperatingSystem, Stat, System};
+use registry_store::backend::{Backend, LockMode};
+use tempfile::TempDir;
+
+use crate::backends::Fixture;
+
+/// A directory.
+pub fn filesystem() -> Fixture {
+    directory(|root| Arc::new(FilesystemBackend::open(root).expect("it can be opened")))
+}
+
+/// A directory on a filesystem that has no files without a name.
+pub fn filesystem_with_named_temps() -> Fixture {
+    limited(Limited {
+        unnamed_files: false,
+        hard_links: true,
+    })
+}
+
+/// A directory on a filesystem that has neither files without a name nor files with two.
+pub fn filesystem_without_hard_links() -> Fixture {
+    limited(Limited {
+        unnamed_files: false,
+        hard_links: false,
+    })
+}
+
+fn limited(system: Limited) -> Fixture {
+    directory(move |root| {
+        Arc::new(FilesystemBackend::with_system(root, system).expect("it can be opened"))
+    })
+}
+
+fn directory(open: impl Fn(&Path) -> Arc<dyn Backend> + Send + Sync + 'static) -> Fixture {
+    let directory = Arc::new(TempDir::new().expect("a temporary directory can be made"));
+    let (opened, looked_at) = (directory.clone(), directory.clone());
+    Fixture::new(directory, move || open(opened.path()))
+        .with_litter(move || litter(looked_at.path()))
+}
+
+/// Files that are neither in quarantine nor locks.
+fn litter(root: &Path) -> Vec<String> {
+    let mut files = Vec::new();
+    collect_files(root, &mut files);
+    let kept = ["_rs/lock/", "_rs/quarantine/"];
+    let shown = files.iter().filter_map(|file| file.strip_prefix(root).ok()?.to_str());
+    shown
+        .filter(|file| !kept.iter().any(|place| file.starts_with(place)))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn collect_files(directory: &Path, files: &mut Vec<std::path::PathBuf>) {
+    for entry in fs::read_dir(directory).expect("a directory can be read") {
+        let path = entry.expect("a directory can be read").path();
+        if path.is_dir() {
+            collect_files(&path, files);
+        } else {
+            files.push(path);
+        }
+    }
+}
+
+/// The operating system without some of its abilities.
+#[derive(Clone, Copy, Debug)]
+struct Limited {
+    unnamed_files: bool,
+    hard_links: bool,
+}
+
+const SYSTEM: OperatingSystem = OperatingSystem;
+
+fn refused<T>() -> io::Result<T> {
+    Err(io::Error::from_raw_os_error(OPERATION_NOT_SUPPORTED))
+}
+
+const OPERATION_NOT_SUPPORTED: i32 = if cfg!(target_os = "linux") { 95 } else { 102 };
+
+impl System for Limited {
+    type File = File;
+    type Entries = Entries;
+
+    fn open(&self, path: &Path, how: Open) -> io::Result<File> {
+        if how == Open::Unnamed && !self.unnamed_files {
+            return refused();
+        }
+        SYSTEM.open(path, how)
+    }
+
+    fn read_at(&self, file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        SYSTEM.read_at(file, buffer, offset)
+    }
+
+    fn read_at_nowait(
+        &self,
+        file: &File,
+        buffer: &mut [u8],
+        offset: u64,
+    ) -> io::Result<Option<usize>> {
+        SYSTEM.read_at_nowait(file, buffer, offset)
+    }
+
+    fn write_all_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+        SYSTEM.write_all_at(file, bytes, offset)
+    }
+
+    fn truncate(&self, file: &File, length: u64) -> io::Result<()> {
+        SYSTEM.truncate(file, length)
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<Stat> {
+        SYSTEM.stat(path)
+    }
+
+    fn stat_file(&self, file: &File) -> io::Result<Stat> {
+        SYSTEM.stat_file(file)
+    }
+
+    fn sync_data(&self, file: &File) -> io::Result<()> {
+        SYSTEM.sync_data(file)
+    }
+
+    fn sync_directory(&self, directory: &File) -> io::Result<()> {
+        SYSTEM.sync_directory(directory)
+    }
+
+    fn start_writeback(&self, file: &File, offset: u64, length: u64) -> io::Result<()> {
+        SYSTEM.start_writeback(file, offset, length)
+    }
+
+    fn link_open_file(&self, file: &File, to: &Path) -> io::Result<()> {
+        if self.hard_links {
+            SYSTEM.link_open_file(file, to)
+        } else {
+            refused()
+        }
+    }
+
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        if self.hard_links {
+            SYSTEM.hard_link(from, to)
+        } else {
+            refused()
+        }
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        SYSTEM.rename(from, to)
+    }
+
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        SYSTEM.rename_new(from, to)
+    }
+
+    fn make_directory(&self, path: &Path) -> io::Result<()> {
+        SYSTEM.make_directory(path)
+    }
+
+    fn unlink(&self, path: &Path) -> io::Result<()> {
+        SYSTEM.unlink(path)
+    }
+
+    fn remove_directory(&self, path: &Path) -> io::Result<()> {
+        SYSTEM.remove_directory(path)
+    }
+
+    fn read_directory(&self, path: &Path) -> io::Result<Entries> {
+        SYSTEM.read_directory(path)
+    }
+
+    fn try_lock(&self, file: &File, mode: LockMode) -> io::Result<bool> {
+        SYSTEM.try_lock(file, mode)
+    }
+
+    fn boot_id(&self) -> String {
+        SYSTEM.boot_id()
+    }
+
+    fn random_name(&self) -> String {
+        SYSTEM.random_name()
+    }
+}
