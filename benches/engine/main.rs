@@ -11,14 +11,17 @@ mod streams;
 mod tags;
 
 use registry_benches::settings::Settings;
+use tempfile::TempDir;
 
 /// Measures, and prints a table.
 type Section = fn(&Settings);
 
 fn main() {
-    let Some(settings) = Settings::from_command_line(env!("CARGO_TARGET_TMPDIR")) else {
+    let Some(mut settings) = Settings::from_command_line(env!("CARGO_TARGET_TMPDIR")) else {
         return;
     };
+    let run = TempDir::new_in(&settings.directory).expect("--dir names a directory that is ours");
+    settings.directory = run.path().to_owned();
     let sections: [(&str, Section); 6] = [
         ("push of large blobs", streams::push),
         ("pull of large blobs", streams::pull),

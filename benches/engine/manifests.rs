@@ -12,10 +12,9 @@ use registry_store::manifest::Manifest;
 use registry_store::manifests::Manifests;
 use registry_store::reference::{Reference, Tag};
 use serde_json::json;
-use tempfile::TempDir;
 
 use crate::baseline;
-use crate::place::Place;
+use crate::place::{Place, new_directory};
 
 /// A manifest's size, near enough, for the plain files beside it.
 const SIZE: u64 = 1024;
@@ -124,9 +123,9 @@ fn got(place: &Place, manifests: &Manifests, reference: &Reference, count: u64) 
 }
 
 fn durable_files(parent: &Path, count: u64) -> Cost {
-    let directory = TempDir::new_in(parent).expect("a directory can be made");
+    let directory = new_directory(parent);
     let contents: Vec<Content> = (0..count).map(|number| Content { number, size: SIZE }).collect();
-    Cost::of(|| baseline::durable_files(directory.path(), &contents, 1))
+    Cost::of(|| baseline::durable_files(&directory, &contents, 1))
 }
 
 fn print(what: &[&str], costs: &[Cost], count: u64) {

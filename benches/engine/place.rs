@@ -1,6 +1,10 @@
 //! [`Place`]: an empty directory, and a store in it.
+//!
+//! Nothing small is removed before the run ends: ext4 makes files many times slower for a minute after many
+//! were unlinked, and that would be measured.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,17 +21,17 @@ use registry_store::store::Store;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-/// A store of its own, removed when dropped.
+/// A store of its own.
 pub(crate) struct Place {
-    directory: TempDir,
+    directory: PathBuf,
     store: Store,
     pub(crate) runtime: Runtime,
 }
 
 impl Place {
     pub(crate) fn below(directory: &Path) -> Self {
-        let directory = TempDir::new_in(directory).expect("a directory can be made");
-        let backend = FilesystemBackend::open(directory.path()).expect("it is empty and ours");
+        let directory = new_directory(directory);
+        let backend = FilesystemBackend::open(&directory).expect("it is empty and ours");
         let store = Store::new(Arc::new(backend), StoreOptions::default());
         let runtime = Runtime::new().expect("threads can be started");
         let place = Self { directory, store, runtime };
@@ -37,7 +41,7 @@ impl Place {
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.directory.path()
+        &self.directory
     }
 
     pub(crate) fn repository(&self) -> Repository {
@@ -53,6 +57,18 @@ impl Place {
         let digest = content.digest();
         self.runtime.block_on(put(&self.blobs(), content, &digest));
         digest
+    }
+}
+
+/// An empty directory, for whoever removes the one it is in.
+pub(crate) fn new_directory(parent: &Path) -> PathBuf {
+    TempDir::new_in(parent).expect("a directory can be made").keep()
+}
+
+/// Makes space at once where a few large files are done with.
+pub(crate) fn remove_if_large(directory: &Path, size: u64) {
+    if size > 16 << 20 {
+        fs::remove_dir_all(directory).expect("it is ours");
     }
 }
 

@@ -9,10 +9,9 @@ use registry_benches::rounds::{Candidate, medians};
 use registry_benches::settings::Settings;
 use registry_benches::table::{Table, figure, mebibytes};
 use registry_store::digest::Digest;
-use tempfile::TempDir;
 
 use crate::baseline;
-use crate::place::{Place, put};
+use crate::place::{Place, new_directory, put};
 
 /// Pushes of 4 KiB and 1 MiB, beside plain durable files of that size.
 pub(crate) fn push(settings: &Settings) {
@@ -20,12 +19,15 @@ pub(crate) fn push(settings: &Settings) {
     for (label, size, count) in [("4 KiB", 4 << 10, 320), ("1 MiB", 1 << 20, 64)] {
         let count = settings.choose(count, 32);
         for at_a_time in [1, 16] {
-            let contents: Vec<Content> =
-                (0..count).map(|number| Content { number, size }).collect();
-            let parent = settings.directory.as_path();
+            let contents = |round: u64| -> Vec<Content> {
+                (0..count).map(|index| Content { number: round * count + index, size }).collect()
+            };
+            // One store for all rounds: one that is in use has its directories already.
+            let files = new_directory(&settings.directory);
+            let place = Place::below(&settings.directory);
             let mut candidates = [
-                Candidate::new(|_| written(parent, &contents, at_a_time)),
-                Candidate::new(|_| pushed(parent, &contents, at_a_time)),
+                Candidate::new(|round| written(&files, &contents(round), at_a_time)),
+                Candidate::new(|round| pushed(&place, &contents(round), at_a_time)),
             ];
             let costs = medians(settings.choose(7, 2), &mut candidates);
             let files = costs[0].per_second(count);
@@ -44,13 +46,11 @@ pub(crate) fn push(settings: &Settings) {
     println!("{table}");
 }
 
-fn written(parent: &Path, contents: &[Content], at_a_time: usize) -> Cost {
-    let directory = TempDir::new_in(parent).expect("a directory can be made");
-    Cost::of(|| baseline::durable_files(directory.path(), contents, at_a_time))
+fn written(directory: &Path, contents: &[Content], at_a_time: usize) -> Cost {
+    Cost::of(|| baseline::durable_files(directory, contents, at_a_time))
 }
 
-fn pushed(parent: &Path, contents: &[Content], at_a_time: usize) -> Cost {
-    let place = Place::below(parent);
+fn pushed(place: &Place, contents: &[Content], at_a_time: usize) -> Cost {
     let digests: Vec<Digest> = contents.iter().map(|content| content.digest()).collect();
     let pushes = async {
         let blobs = place.blobs();

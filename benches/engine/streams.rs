@@ -13,10 +13,9 @@ use registry_store::backend::ReadRange;
 use registry_store::digest::{Algorithm, Digest};
 use registry_store::layout;
 use registry_store::uploads::ResumeAt;
-use tempfile::TempDir;
 
 use crate::baseline;
-use crate::place::{Place, body, put};
+use crate::place::{Place, body, new_directory, put, remove_if_large};
 
 const GB: f64 = 1e9;
 
@@ -62,6 +61,7 @@ pub(crate) fn pull(settings: &Settings) {
         ];
         let costs = medians(rounds(settings, size), &mut candidates);
         let speeds: Vec<f64> = costs.iter().map(|cost| cost.per_second(size)).collect();
+        remove_if_large(place.path(), size);
         for ((what, cost), speed) in ["its file, read", "pull"].iter().zip(&costs).zip(&speeds) {
             row(&mut table, &format!("{label}: {what}"), size, cost, &[speed / speeds[0]]);
         }
@@ -93,14 +93,18 @@ fn hashed(content: Content) -> Cost {
 }
 
 fn written(parent: &Path, content: Content) -> Cost {
-    let directory = TempDir::new_in(parent).expect("a directory can be made");
-    let file = directory.path().join("data");
-    Cost::of(|| baseline::write_synced(&file, content))
+    let directory = new_directory(parent);
+    let file = directory.join("data");
+    let cost = Cost::of(|| baseline::write_synced(&file, content));
+    remove_if_large(&directory, content.size);
+    cost
 }
 
 fn pushed_at_once(parent: &Path, content: Content) -> Cost {
     let (place, digest) = (Place::below(parent), content.digest());
-    Cost::of(|| place.runtime.block_on(put(&place.blobs(), content, &digest)))
+    let cost = Cost::of(|| place.runtime.block_on(put(&place.blobs(), content, &digest)));
+    remove_if_large(place.path(), content.size);
+    cost
 }
 
 /// POST, one PATCH with everything, PUT.
@@ -115,7 +119,9 @@ fn pushed_in_a_session(parent: &Path, content: Content) -> Cost {
         let nothing = body(Content { number: 0, size: 0 });
         uploads.commit(started.id, at, &digest, nothing).await.expect("the digest is right")
     };
-    Cost::of(|| assert_eq!(place.runtime.block_on(push), content.size))
+    let cost = Cost::of(|| assert_eq!(place.runtime.block_on(push), content.size));
+    remove_if_large(place.path(), content.size);
+    cost
 }
 
 fn pulled(place: &Place, digest: &Digest, size: u64) {
