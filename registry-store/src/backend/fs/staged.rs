@@ -1,7 +1,7 @@
 //! [`StagedFile`]: an object that is being written: an upload session, or a file without a name.
 //!
 //! A session is a directory in Distribution's own format: its bytes lie in `data`, and a lock on that file
-//! (`flock`) is held by whoever writes. Beside it lies a [record](super::record) of ours. The orders that
+//! (`flock`) is held by whoever writes. Beside it lies a [`record`] of ours. The orders that
 //! keep it truthful:
 //!
 //! * record durable, by its name too → the first byte of ours written: bytes that no record speaks of are
