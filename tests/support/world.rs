@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt as _, stream};
+use registry_store::backend::fs::FilesystemBackend;
 use registry_store::backend::{Backend, MemoryBackend, ReadRange};
 use registry_store::digest::{Algorithm, Digest};
 use registry_store::error::{BodyError, Result};
@@ -35,7 +36,11 @@ impl World {
 
     /// On a directory that goes when this does.
     pub fn filesystem() -> Self {
-        Self::memory()
+        let directory = tempfile::tempdir().expect("there is room for a directory");
+        Self::on(move || {
+            let root = directory.path();
+            Arc::new(FilesystemBackend::open(root).expect("an empty directory can be opened"))
+        })
     }
 
     fn on(again: impl Fn() -> Arc<dyn Backend> + Send + Sync + 'static) -> Self {

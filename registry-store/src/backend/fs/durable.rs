@@ -59,11 +59,7 @@ struct DirectoryId {
 impl DirectoryId {
     /// `None` where the filesystem does not keep when it was made: then it cannot be recognised.
     fn of(stat: &Stat) -> Option<Self> {
-        Some(Self {
-            device: stat.device,
-            inode: stat.inode,
-            created: stat.created?,
-        })
+        Some(Self { device: stat.device, inode: stat.inode, created: stat.created? })
     }
 }
 
@@ -100,10 +96,7 @@ pub(super) struct Parents {
 impl Parents {
     /// Directories below `base` may be made.
     pub(super) fn below(base: &Path) -> Self {
-        Self {
-            base: base.to_owned(),
-            made: HashSet::new(),
-        }
+        Self { base: base.to_owned(), made: HashSet::new() }
     }
 }
 
@@ -191,9 +184,7 @@ impl<S: System> Durable<S> {
             }
         }
         let wanted: Vec<_> = wanted.into_iter().collect();
-        in_parallel(&wanted, |directory| {
-            self.sync_directory(directory).map(|_| ())
-        })?;
+        in_parallel(&wanted, |directory| self.sync_directory(directory).map(|_| ()))?;
         let mut known = locked(&self.directories);
         for id in learned {
             known.put(id, ());
@@ -235,11 +226,7 @@ impl<S: System> Durable<S> {
 
     /// Makes the names of the directories durable that were made.
     pub(super) fn sync_made(&self, parents: &Parents) -> io::Result<()> {
-        let above: BTreeSet<_> = parents
-            .made
-            .iter()
-            .filter_map(|made| made.parent())
-            .collect();
+        let above: BTreeSet<_> = parents.made.iter().filter_map(|made| made.parent()).collect();
         for directory in above {
             self.sync_directory(directory)?;
         }
@@ -344,11 +331,7 @@ impl<S: System> Durable<S> {
 
 /// A directory, whatever was made in it since.
 const fn listing(directory: &Stat) -> Stat {
-    Stat {
-        size: 0,
-        modified: None,
-        ..*directory
-    }
+    Stat { size: 0, modified: None, ..*directory }
 }
 
 /// Why a directory stays where it is without that being a fault.

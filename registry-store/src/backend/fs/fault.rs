@@ -68,14 +68,8 @@ pub(super) fn is_across(error: &io::Error) -> bool {
 
 /// Does the error say that this filesystem, or this kernel, does not do such a thing at all?
 pub(super) fn is_refusal(error: &io::Error) -> bool {
-    let refusals = [
-        Errno::OPNOTSUPP,
-        Errno::PERM,
-        Errno::XDEV,
-        Errno::INVAL,
-        Errno::NOSYS,
-        Errno::MLINK,
-    ];
+    let refusals =
+        [Errno::OPNOTSUPP, Errno::PERM, Errno::XDEV, Errno::INVAL, Errno::NOSYS, Errno::MLINK];
     is(error, &refusals)
 }
 

@@ -31,10 +31,7 @@ pub(super) async fn lock<S: System>(
         let (root, key) = (Arc::clone(&root), scope.clone());
         let tried = blocking("lock", move || {
             let tried = root.system.try_lock(&file, mode);
-            Ok((
-                tried.map_err(|error| write_fault("lock", &key, error))?,
-                file,
-            ))
+            Ok((tried.map_err(|error| write_fault("lock", &key, error))?, file))
         });
         let (is_ours, back) = tried.await?;
         file = back;

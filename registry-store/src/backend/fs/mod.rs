@@ -141,14 +141,12 @@ impl<S: System> Backend for FilesystemBackend<S> {
 
     async fn delete_tree(&self, prefix: &Key) -> Result<()> {
         let prefix = prefix.clone();
-        self.run("delete", move |root| root.delete_tree(&prefix))
-            .await
+        self.run("delete", move |root| root.delete_tree(&prefix)).await
     }
 
     async fn quarantine(&self, key: &Key) -> Result<()> {
         let key = key.clone();
-        self.run("quarantine", move |root| root.quarantine(&key))
-            .await
+        self.run("quarantine", move |root| root.quarantine(&key)).await
     }
 
     fn list(&self, prefix: &Key, after: Option<&Key>) -> BoxStream<'_, Result<Key>> {
@@ -162,10 +160,8 @@ impl<S: System> Backend for FilesystemBackend<S> {
         limit: usize,
     ) -> Result<Page<Child>> {
         let (prefix, after) = (prefix.clone(), after.map(str::to_owned));
-        self.run("list", move |root| {
-            walk::list_children(root, &prefix, after.as_deref(), limit)
-        })
-        .await
+        self.run("list", move |root| walk::list_children(root, &prefix, after.as_deref(), limit))
+            .await
     }
 
     async fn stage(&self, stage: Stage<'_>) -> Result<Box<dyn Staged>> {
@@ -173,8 +169,7 @@ impl<S: System> Backend for FilesystemBackend<S> {
     }
 
     async fn expire_staged(&self, before: SystemTime) -> Result<u64> {
-        self.run("expire", move |root| root.expire_staged(before))
-            .await
+        self.run("expire", move |root| root.expire_staged(before)).await
     }
 
     async fn lock(&self, scope: &Key, mode: LockMode) -> Result<LockGuard> {
@@ -227,8 +222,7 @@ impl<S: System> Root<S> {
 
     /// The directory an object is in.
     fn directory_of(&self, key: &Key) -> PathBuf {
-        key.parent()
-            .map_or_else(|| self.path.clone(), |parent| self.path_of(&parent))
+        key.parent().map_or_else(|| self.path.clone(), |parent| self.path_of(&parent))
     }
 
     /// Comes before everything that makes a name: makes the reserved place, and looks at how names compare.
@@ -274,10 +268,7 @@ impl<S: System> Root<S> {
 
     fn read(&self, key: &Key, range: ReadRange) -> Result<Object> {
         let failed = |error| fault("read", key, error);
-        let file = self
-            .system
-            .open(&self.path_of(key), Open::Read)
-            .map_err(failed)?;
+        let file = self.system.open(&self.path_of(key), Open::Read).map_err(failed)?;
         let stat = self.system.stat_file(&file).map_err(failed)?;
         match stat.kind {
             Kind::File => {}
@@ -288,11 +279,7 @@ impl<S: System> Root<S> {
         let range = range
             .within(size)
             .ok_or_else(|| Error::new(ErrorKind::RangeNotSatisfiable, "read").at(key))?;
-        let body = Body::File(OpenFile::new(
-            key.clone(),
-            self.system.clone(),
-            Arc::new(file),
-        ));
+        let body = Body::File(OpenFile::new(key.clone(), self.system.clone(), Arc::new(file)));
         Ok(Object { size, range, body })
     }
 
@@ -305,9 +292,7 @@ impl<S: System> Root<S> {
         objects: &[(Key, PathBuf)],
     ) -> Result<Vec<Option<Stat>>> {
         let mut directories = BTreeSet::new();
-        let found = self
-            .durable
-            .settle_files(operation, objects, &mut directories)?;
+        let found = self.durable.settle_files(operation, objects, &mut directories)?;
         let Some((first, _)) = objects.first() else {
             return Ok(found);
         };
@@ -331,10 +316,7 @@ impl<S: System> Root<S> {
 }
 
 const fn meta(stat: &Stat) -> Meta {
-    Meta {
-        size: stat.size,
-        modified: stat.modified,
-    }
+    Meta { size: stat.size, modified: stat.modified }
 }
 
 fn open_error(root: &Path, kind: ErrorKind, error: io::Error) -> Error {

@@ -37,9 +37,7 @@ impl<S: System> Root<S> {
             temps.push(temp.map_err(|error| write_fault("put", &put.key, error))?);
         }
         let files: Vec<_> = temps.iter().flatten().map(|temp| &**temp.file()).collect();
-        self.durable
-            .sync_files(&files)
-            .map_err(|error| write_fault("put", first, error))?;
+        self.durable.sync_files(&files).map_err(|error| write_fault("put", first, error))?;
 
         let mut outcomes = Vec::with_capacity(puts.len());
         let (mut written, mut kept) = (Vec::new(), Vec::new());

@@ -42,10 +42,7 @@ struct Entry {
 impl Record {
     /// A record that vouches for nothing.
     pub(super) fn new(boot: &str) -> Self {
-        Self {
-            boot: boot.to_owned(),
-            entries: Vec::new(),
-        }
+        Self { boot: boot.to_owned(), entries: Vec::new() }
     }
 
     /// A record as it is kept; `None` if the text is none.
@@ -91,18 +88,10 @@ impl Record {
     /// Adds what vouches for the bytes before `offset`, which is not below any other; the oldest goes.
     pub(super) fn add(&mut self, offset: u64, durable: bool, note: Option<Bytes>) {
         self.cut(offset);
-        if self
-            .entries
-            .last()
-            .is_some_and(|last| last.offset == offset)
-        {
+        if self.entries.last().is_some_and(|last| last.offset == offset) {
             self.entries.pop();
         }
-        self.entries.push(Entry {
-            offset,
-            durable,
-            note,
-        });
+        self.entries.push(Entry { offset, durable, note });
         let durable = self.durable();
         if self.entries.len() > KEPT {
             // The oldest that is not the greatest durable one.

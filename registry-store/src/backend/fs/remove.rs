@@ -50,8 +50,7 @@ impl<S: System> Root<S> {
     /// leaves the object at one of the two places, or at both.
     pub(super) fn quarantine(&self, key: &Key) -> Result<()> {
         self.before_writing()?;
-        self.put_out_of_sight(key)
-            .map_err(|error| write_fault("quarantine", key, error))
+        self.put_out_of_sight(key).map_err(|error| write_fault("quarantine", key, error))
     }
 
     fn put_out_of_sight(&self, key: &Key) -> io::Result<()> {
@@ -59,19 +58,14 @@ impl<S: System> Root<S> {
         if self.look(&from)?.is_none() {
             return Ok(());
         }
-        let place = self
-            .path
-            .join(layout::private().as_str())
-            .join("quarantine");
+        let place = self.path.join(layout::private().as_str()).join("quarantine");
         let place = place.join(self.system.random_name());
         let to = place.join(key.as_str());
         let directory = to.parent().unwrap_or(&place);
         let mut parents = Parents::below(&self.path);
         self.durable.make_directories(directory, &mut parents)?;
         match self.system.rename(&from, &to) {
-            Ok(()) => self
-                .durable
-                .sync_directories([directory.to_owned()], &parents)?,
+            Ok(()) => self.durable.sync_directories([directory.to_owned()], &parents)?,
             // Its sight is that of walkers, and none takes a name of this form for a blob or a link. A copy
             // is no way: what is damaged may not be readable.
             Err(error) if fault::is_across(&error) => {
@@ -82,11 +76,7 @@ impl<S: System> Root<S> {
             }
             Err(error) => {
                 self.remove_empty(directory)?;
-                return if fault::is_missing(&error) {
-                    Ok(())
-                } else {
-                    Err(error)
-                };
+                return if fault::is_missing(&error) { Ok(()) } else { Err(error) };
             }
         }
         let directory = self.directory_of(key);
@@ -96,8 +86,7 @@ impl<S: System> Root<S> {
 
     /// Removes old temporary files. See [`Backend::expire_staged`](crate::backend::Backend::expire_staged).
     pub(super) fn expire_staged(&self, before: SystemTime) -> Result<u64> {
-        self.expire_temporaries(before)
-            .map_err(|error| fault("expire", &layout::private(), error))
+        self.expire_temporaries(before).map_err(|error| fault("expire", &layout::private(), error))
     }
 
     fn expire_temporaries(&self, before: SystemTime) -> io::Result<u64> {

@@ -90,11 +90,7 @@ async fn open_session<S: System>(
         let (root, at, made) = (Arc::clone(&root), keys.clone(), parents.take());
         let tried = blocking("stage", move || {
             let failed = |error| fault("stage", &at.data, error);
-            if !root
-                .system
-                .try_lock(&file, LockMode::Exclusive)
-                .map_err(failed)?
-            {
+            if !root.system.try_lock(&file, LockMode::Exclusive).map_err(failed)? {
                 return Ok(Err((file, made)));
             }
             let parents = made.unwrap_or_else(|| Parents::below(&root.path));
@@ -243,9 +239,7 @@ impl<S: System> StagedFile<S> {
             is_promoted: AtomicBool::new(state.is_promoted),
             state: Mutex::new(state),
         };
-        Box::new(Self {
-            shared: Arc::new(shared),
-        })
+        Box::new(Self { shared: Arc::new(shared) })
     }
 
     async fn work<T: Send + 'static>(
@@ -260,8 +254,8 @@ impl<S: System> StagedFile<S> {
 
 #[async_trait]
 impl<S: System> Staged for StagedFile<S> {
-    fn offset(&self) -> u64 {
-        self.shared.offset()
+    fn tip(&self) -> Tip {
+        Tip { offset: self.shared.offset(), token: None }
     }
 
     fn is_promoted(&self) -> bool {
@@ -269,44 +263,33 @@ impl<S: System> Staged for StagedFile<S> {
     }
 
     async fn append(&mut self, bytes: Bytes) -> Result<()> {
-        self.work("append", move |shared, state| shared.append(state, &bytes))
-            .await
+        self.work("append", move |shared, state| shared.append(state, &bytes)).await
     }
 
     async fn persist(&mut self, note: Bytes, copy: &Key) -> Result<Tip> {
         let copy = copy.clone();
-        self.work("persist", move |shared, state| {
-            shared.persist(state, note, &copy)
-        })
-        .await
+        self.work("persist", move |shared, state| shared.persist(state, note, &copy)).await
     }
 
     async fn note(&mut self, offset: u64) -> Result<Option<(u64, Bytes)>> {
-        self.work("note", move |_, state| Ok(state.record.note(offset)))
-            .await
+        self.work("note", move |_, state| Ok(state.record.note(offset))).await
     }
 
     async fn rewind(&mut self, offset: u64) -> Result<()> {
-        self.work("rewind", move |shared, state| shared.rewind(state, offset))
-            .await
+        self.work("rewind", move |shared, state| shared.rewind(state, offset)).await
     }
 
     async fn read_back(&mut self, from: u64) -> Result<BoxStream<'static, Result<Bytes>>> {
-        self.work("read", move |shared, _| shared.read_back(from))
-            .await
+        self.work("read", move |shared, _| shared.read_back(from)).await
     }
 
     async fn promote(&mut self, to: &Key, size: u64) -> Result<Promotion> {
         let to = to.clone();
-        self.work("promote", move |shared, state| {
-            shared.promote(state, &to, size)
-        })
-        .await
+        self.work("promote", move |shared, state| shared.promote(state, &to, size)).await
     }
 
     async fn discard(self: Box<Self>) -> Result<()> {
-        self.work("discard", |shared, state| shared.discard(state))
-            .await
+        self.work("discard", |shared, state| shared.discard(state)).await
     }
 }
 
@@ -355,20 +338,14 @@ impl<S: System> Shared<S> {
     fn check(&self, state: &State<S>, operation: &'static str) -> Result<()> {
         if state.is_broken {
             let why = "an earlier write failed, so how many bytes there are is not known";
-            return Err(Error::new(ErrorKind::Io, operation)
-                .at(self.key())
-                .because(why));
+            return Err(Error::new(ErrorKind::Io, operation).at(self.key()).because(why));
         }
         let stat = self.root.system.stat_file(&self.file);
         let stat = stat.map_err(|error| fault(operation, self.key(), error))?;
         if stat.links > state.names {
             self.is_promoted.store(true, Ordering::Release);
         }
-        if stat.links == state.names {
-            Ok(())
-        } else {
-            Err(self.gone(operation))
-        }
+        if stat.links == state.names { Ok(()) } else { Err(self.gone(operation)) }
     }
 
     /// Order: record, if there is none yet → bytes. A crash leaves any number of the bytes.
@@ -377,8 +354,7 @@ impl<S: System> Shared<S> {
         if let Home::Session(keys) = &self.home
             && !state.is_recorded
         {
-            self.adopt(state, keys)
-                .map_err(|error| fault("append", self.key(), error))?;
+            self.adopt(state, keys).map_err(|error| fault("append", self.key(), error))?;
         }
         let system = &self.root.system;
         let offset = self.offset();
@@ -435,10 +411,7 @@ impl<S: System> Shared<S> {
     fn persist(&self, state: &mut State<S>, note: Bytes, copy: &Key) -> Result<Tip> {
         self.check(state, "persist")?;
         let offset = self.offset();
-        let tip = Tip {
-            offset,
-            token: None,
-        };
+        let tip = Tip { offset, token: None };
         let Home::Session(keys) = &self.home else {
             state.record.add(offset, false, Some(note));
             return Ok(tip);
@@ -463,11 +436,7 @@ impl<S: System> Shared<S> {
         }
         // The session's own directory is not made: if that is gone the session is.
         let is_within = copy.below(&keys.root).is_some();
-        let base = if is_within {
-            root.path_of(&keys.root)
-        } else {
-            root.path.clone()
-        };
+        let base = if is_within { root.path_of(&keys.root) } else { root.path.clone() };
         let mut parents = Parents::below(&base);
         let mut record = state.record.clone();
         record.add(offset, offset == state.synced, Some(note.clone()));
@@ -530,10 +499,7 @@ impl<S: System> Shared<S> {
         if record.cut(offset) {
             if let Home::Session(keys) = &self.home {
                 let mut parents = Parents::below(&self.root.path_of(&keys.root));
-                let temp = self
-                    .root
-                    .record_temp(&record, &mut parents)
-                    .map_err(failed)?;
+                let temp = self.root.record_temp(&record, &mut parents).map_err(failed)?;
                 self.keep(state, keys, record, temp, &mut parents)
                     .and_then(|()| self.make_listed(state, keys))
                     .map_err(failed)?;
@@ -582,12 +548,10 @@ impl<S: System> Shared<S> {
             let message = format!("expected {size} bytes, found {offset}");
             return Err(failed(io::Error::other(message)));
         }
-        self.sync(state, offset)
-            .map_err(|error| fault("promote", to, error))?;
+        self.sync(state, offset).map_err(|error| fault("promote", to, error))?;
         let promotion = self.name_object(state, to, size)?;
         let stat = self.root.system.stat_file(&self.file).map_err(failed)?;
-        self.is_promoted
-            .store(stat.links > state.names, Ordering::Release);
+        self.is_promoted.store(stat.links > state.names, Ordering::Release);
         Ok(promotion)
     }
 
@@ -608,13 +572,10 @@ impl<S: System> Shared<S> {
             if found.size != size {
                 let found = found.size;
                 let stat = self.replace(state, &target, size, &mut parents);
-                self.finish(to, &stat.map_err(failed)?, &parents)
-                    .map_err(failed)?;
+                self.finish(to, &stat.map_err(failed)?, &parents).map_err(failed)?;
                 return Ok(Promotion::Replaced { found });
             }
-            let kept = self
-                .root
-                .make_durable("promote", &[(to.clone(), target.clone())])?;
+            let kept = self.root.make_durable("promote", &[(to.clone(), target.clone())])?;
             if kept[0].is_some() {
                 return Ok(Promotion::Kept);
             }
@@ -639,10 +600,7 @@ impl<S: System> Shared<S> {
             return naming;
         }
         let name = self.name(state);
-        match self
-            .root
-            .link(&self.file, name.as_deref(), target, parents)?
-        {
+        match self.root.link(&self.file, name.as_deref(), target, parents)? {
             Linking::Made(stat) => Ok(Naming::Made(stat)),
             Linking::Exists => Ok(Naming::Exists),
             Linking::Refused(refusal) => self.root.name_copy(&content, target, parents, &refusal),
@@ -659,9 +617,7 @@ impl<S: System> Shared<S> {
     ) -> io::Result<Stat> {
         let content = Content::File(&*self.file, size);
         let name = self.name(state);
-        let mut second = self
-            .root
-            .second_name(&self.file, name.as_deref(), &content, parents)?;
+        let mut second = self.root.second_name(&self.file, name.as_deref(), &content, parents)?;
         self.root.name_over(&mut second, &content, target, parents)
     }
 
@@ -695,15 +651,14 @@ impl<S: System> Shared<S> {
         self.end(state)
     }
 
-    /// Order: when it began, by which it exists → everything else of it → the directory above synced.
+    /// Order: the mark, by which it exists → everything else of it → the directory above synced.
     fn end(&self, state: &mut State<S>) -> Result<()> {
         let Home::Session(keys) = &self.home else {
             state.temp = None;
             return Ok(());
         };
-        let directory = self.root.path_of(&keys.root);
         self.root
-            .remove_name(&directory.join("startedat"))
+            .remove_name(&self.root.path_of(&keys.mark))
             .map_err(|error| fault("discard", &keys.root, error))?;
         self.root.delete_tree(&keys.root)
     }
@@ -748,10 +703,7 @@ impl<S: System> Root<S> {
         let mut text = vec![0; usize::try_from(size).expect("bounded above")];
         let mut filled = 0;
         while filled < text.len() {
-            match self
-                .system
-                .read_at(&file, &mut text[filled..], filled as u64)?
-            {
+            match self.system.read_at(&file, &mut text[filled..], filled as u64)? {
                 0 => break,
                 count => filled += count,
             }

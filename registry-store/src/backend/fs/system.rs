@@ -357,12 +357,7 @@ fn read_at_nowait(_: &File, _: &mut [u8], _: u64) -> io::Result<Option<usize>> {
 #[cfg(target_os = "linux")]
 fn start_writeback(file: &File, offset: u64, length: u64) -> io::Result<()> {
     let length = std::num::NonZeroU64::new(length);
-    Ok(rustix::fs::fadvise(
-        file,
-        offset,
-        length,
-        rustix::fs::Advice::DontNeed,
-    )?)
+    Ok(rustix::fs::fadvise(file, offset, length, rustix::fs::Advice::DontNeed)?)
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -398,14 +393,8 @@ mod tests {
         let file = system.open(&directory.path().join("a"), Open::New).unwrap();
         system.write_all_at(&file, b"abc", 0).unwrap();
         let mut buffer = [0; 8];
-        assert!(matches!(
-            system.read_at_nowait(&file, &mut buffer, 0).unwrap(),
-            None | Some(3)
-        ));
-        assert!(matches!(
-            system.read_at_nowait(&file, &mut buffer, 3).unwrap(),
-            None | Some(0)
-        ));
+        assert!(matches!(system.read_at_nowait(&file, &mut buffer, 0).unwrap(), None | Some(3)));
+        assert!(matches!(system.read_at_nowait(&file, &mut buffer, 3).unwrap(), None | Some(0)));
     }
 
     #[test]

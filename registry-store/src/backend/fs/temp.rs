@@ -136,11 +136,7 @@ impl<S: System> Root<S> {
 
     /// A further name of a staged file, which is removed when this is dropped.
     pub(super) fn temp_named(&self, file: &Arc<S::File>, name: PathBuf) -> Temp<S> {
-        Temp {
-            system: self.system.clone(),
-            file: Arc::clone(file),
-            name: Some(name),
-        }
+        Temp { system: self.system.clone(), file: Arc::clone(file), name: Some(name) }
     }
 
     /// A name for a temporary file.
@@ -175,8 +171,7 @@ impl<S: System> Root<S> {
                 let message = format!("expected {size} bytes, found {offset}");
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, message));
             }
-            self.system
-                .write_all_at(temp.file(), &part[..count], offset)?;
+            self.system.write_all_at(temp.file(), &part[..count], offset)?;
             offset += count as u64;
         }
         Ok(())
@@ -203,10 +198,6 @@ impl<S: System> Root<S> {
     }
 
     fn owned(&self, file: S::File, name: Option<PathBuf>) -> Temp<S> {
-        Temp {
-            system: self.system.clone(),
-            file: Arc::new(file),
-            name,
-        }
+        Temp { system: self.system.clone(), file: Arc::new(file), name }
     }
 }

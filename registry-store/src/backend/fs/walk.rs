@@ -58,13 +58,9 @@ pub(super) fn list_children<S: System>(
         |(name, _)| after.is_none_or(|after| name.as_str() > after),
     )
     .map_err(|error| fault("list", prefix, error))?;
-    let children = found.into_iter().map(|(name, is_prefix)| {
-        if is_prefix {
-            Child::Prefix(name)
-        } else {
-            Child::Object(name)
-        }
-    });
+    let children = found
+        .into_iter()
+        .map(|(name, is_prefix)| if is_prefix { Child::Prefix(name) } else { Child::Object(name) });
     Ok(Page::cut(children, limit))
 }
 
@@ -105,11 +101,7 @@ impl<S: System> Walk<S> {
 
     fn enter(&mut self, key: Key) {
         let rest = start(&key, self.after.as_ref());
-        self.levels.push(Level {
-            key,
-            names: Vec::new().into_iter(),
-            rest,
-        });
+        self.levels.push(Level { key, names: Vec::new().into_iter(), rest });
     }
 
     /// The next keys, about as many as are wanted; none at the end.
@@ -262,8 +254,6 @@ pub(super) fn keys_by_chunks<S: System>(
     chunk: usize,
 ) -> Vec<String> {
     let mut walk = Walk::new(Arc::clone(root), prefix, after, chunk);
-    let keys = walk
-        .next_keys(usize::MAX)
-        .expect("a listing without faults");
+    let keys = walk.next_keys(usize::MAX).expect("a listing without faults");
     keys.iter().map(Key::to_string).collect()
 }

@@ -12,10 +12,7 @@ const REFUSALS: [Refusals; 6] = [
     &[("open_unnamed", Errno::OPNOTSUPP)],
     &[("open_unnamed", Errno::ISDIR)],
     &[("link_open_file", Errno::OPNOTSUPP)],
-    &[
-        ("link_open_file", Errno::OPNOTSUPP),
-        ("hard_link", Errno::PERM),
-    ],
+    &[("link_open_file", Errno::OPNOTSUPP), ("hard_link", Errno::PERM)],
     &[
         ("open_unnamed", Errno::OPNOTSUPP),
         ("link_open_file", Errno::OPNOTSUPP),
@@ -70,10 +67,8 @@ async fn objects_are_made_kept_and_replaced_on_every_filesystem() {
 #[tokio::test]
 async fn one_of_two_that_create_a_name_at_once_wins_on_every_filesystem() {
     everywhere(async |ground| {
-        let puts = vec![
-            put("blobs/x", b"one", PutMode::Create),
-            put("blobs/x", b"two", PutMode::Create),
-        ];
+        let puts =
+            vec![put("blobs/x", b"one", PutMode::Create), put("blobs/x", b"two", PutMode::Create)];
         let outcomes = ground.backend.put_all(puts).await.unwrap();
         assert_eq!(outcomes, [Put::Written, Put::Kept]);
         assert_eq!(ground.content("blobs/x").await.unwrap(), "one");

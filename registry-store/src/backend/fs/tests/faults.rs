@@ -51,26 +51,16 @@ fn assert_no_litter(ground: &Ground) {
 
 #[tokio::test]
 async fn new_objects_are_whole_or_absent() {
-    let puts = || {
-        vec![
-            put("a/b/one", b"one", PutMode::Create),
-            put("a/c/two", b"two", PutMode::Create),
-        ]
-    };
+    let puts =
+        || vec![put("a/b/one", b"one", PutMode::Create), put("a/c/two", b"two", PutMode::Create)];
     at_every_call(
         async |_| {},
         async |ground| ground.backend.put_all(puts()).await.map(|_| ()),
         async |ground| {
-            let (one, two) = (
-                ground.content("a/b/one").await,
-                ground.content("a/c/two").await,
-            );
+            let (one, two) = (ground.content("a/b/one").await, ground.content("a/c/two").await);
             assert!(one.as_ref().is_none_or(|one| one == "one"));
             assert!(two.as_ref().is_none_or(|two| two == "two"));
-            assert!(
-                one.is_some() || two.is_none(),
-                "names are made in the order given"
-            );
+            assert!(one.is_some() || two.is_none(), "names are made in the order given");
             assert_no_litter(ground);
         },
         async |ground| {
@@ -128,10 +118,7 @@ async fn deleted_objects_are_whole_or_gone() {
         async |ground| ground.backend.delete(&[k("a/b/c"), k("a/d")]).await,
         async |ground| {
             let (first, second) = (ground.content("a/b/c").await, ground.content("a/d").await);
-            assert!(
-                first.is_none() || second.is_some(),
-                "deleted in the order given"
-            );
+            assert!(first.is_none() || second.is_some(), "deleted in the order given");
         },
         async |ground| assert_eq!(ground.files(), ["first/one"]),
     )
@@ -274,11 +261,7 @@ async fn a_file_whose_sync_failed_is_never_vouched_for_again() {
     ground.system.take_calls();
     let error = ground.backend.settle(&keys).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io);
-    assert_eq!(
-        ground.system.take_calls(),
-        [""; 0],
-        "it is not synced again"
-    );
+    assert_eq!(ground.system.take_calls(), [""; 0], "it is not synced again");
 }
 
 #[tokio::test]
@@ -295,9 +278,5 @@ async fn after_a_failed_append_the_session_is_opened_anew() {
     assert!(staged.promote(&k("blobs/x/data"), 3).await.is_err());
     drop(staged);
     let mut staged = resume(&ground.backend, &keys).await.unwrap();
-    assert_eq!(
-        bytes_of(&mut *staged).await,
-        b"abcdef",
-        "half of it was written"
-    );
+    assert_eq!(bytes_of(&mut *staged).await, b"abcdef", "half of it was written");
 }

@@ -33,11 +33,7 @@ impl Ground {
         let directory = tempfile::tempdir().unwrap();
         let system = Scripted::new(directory.path());
         let backend = FilesystemBackend::with_system(directory.path(), system.clone()).unwrap();
-        Self {
-            directory,
-            system,
-            backend,
-        }
+        Self { directory, system, backend }
     }
 
     /// One to which something was written already, so that the backend's own place is there.
@@ -107,16 +103,13 @@ fn k(text: &str) -> Key {
 }
 
 fn put(key: &str, bytes: &'static [u8], mode: PutMode) -> PutRequest {
-    PutRequest {
-        key: k(key),
-        bytes: Bytes::from_static(bytes),
-        mode,
-    }
+    PutRequest { key: k(key), bytes: Bytes::from_static(bytes), mode }
 }
 
 fn session(name: &str) -> SessionKeys {
     SessionKeys {
         root: k(&format!("r/_uploads/{name}")),
+        mark: k(&format!("r/_uploads/{name}/startedat")),
         data: k(&format!("r/_uploads/{name}/data")),
         record: k(&format!("r/_uploads/{name}/_record")),
     }

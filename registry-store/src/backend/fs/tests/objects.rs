@@ -32,10 +32,7 @@ async fn an_object_is_read_in_parts_whether_it_is_in_memory_or_not() {
             ground.system.refuse("read_at_nowait", Errno::AGAIN);
         }
         std::fs::write(ground.root().join("big"), &content).unwrap();
-        let range = ReadRange::Bounded {
-            start: 17,
-            end: 3_400_000,
-        };
+        let range = ReadRange::Bounded { start: 17, end: 3_400_000 };
         let object = ground.backend.read(&k("big"), range).await.unwrap();
         assert_eq!(object.size, 3_500_000);
         let parts: Vec<_> = object.into_stream().try_collect().await.unwrap();
@@ -67,23 +64,11 @@ async fn what_is_no_object_is_not_found_or_foreign() {
         let result = ground.backend.read(&k(key), range).await;
         result.map(|_| ()).map_err(|error| error.kind())
     };
-    assert_eq!(
-        kind("first", ReadRange::Full).await,
-        Err(ErrorKind::NotFound)
-    );
-    assert_eq!(
-        kind("first/two", ReadRange::Full).await,
-        Err(ErrorKind::NotFound)
-    );
-    assert_eq!(
-        kind("first/one/x", ReadRange::Full).await,
-        Err(ErrorKind::NotFound)
-    );
+    assert_eq!(kind("first", ReadRange::Full).await, Err(ErrorKind::NotFound));
+    assert_eq!(kind("first/two", ReadRange::Full).await, Err(ErrorKind::NotFound));
+    assert_eq!(kind("first/one/x", ReadRange::Full).await, Err(ErrorKind::NotFound));
     let beyond = ReadRange::From(1);
-    assert_eq!(
-        kind("first/one", beyond).await,
-        Err(ErrorKind::RangeNotSatisfiable)
-    );
+    assert_eq!(kind("first/one", beyond).await, Err(ErrorKind::RangeNotSatisfiable));
     let socket = std::os::unix::net::UnixListener::bind(ground.root().join("socket")).unwrap();
     let error = ground.backend.head(&k("socket")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Foreign);
@@ -122,19 +107,9 @@ async fn files_and_directories_have_the_modes_the_umask_leaves() {
     staged.persist("0".into(), &state("s", 0)).await.unwrap();
     ground.overwrite("a/over", b"").await.unwrap();
     let key = k("a/final");
-    let mut fin = ground
-        .backend
-        .stage(Stage::Final { key: &key })
-        .await
-        .unwrap();
+    let mut fin = ground.backend.stage(Stage::Final { key: &key }).await.unwrap();
     fin.promote(&key, 0).await.unwrap();
-    let files = [
-        "first/one",
-        "a/over",
-        "a/final",
-        "r/_uploads/s/data",
-        "r/_uploads/s/_record",
-    ];
+    let files = ["first/one", "a/over", "a/final", "r/_uploads/s/data", "r/_uploads/s/_record"];
     for file in files {
         assert_eq!(mode(file), mode("usual"), "{file}");
     }
@@ -176,20 +151,14 @@ async fn a_root_that_takes_upper_case_for_lower_is_refused() {
 #[tokio::test]
 async fn old_temporary_files_expire_and_young_ones_stay() {
     let ground = Ground::used().await;
-    let (old, young) = (
-        ground.root().join("_rs/tmp/old"),
-        ground.root().join("_rs/tmp/young"),
-    );
+    let (old, young) = (ground.root().join("_rs/tmp/old"), ground.root().join("_rs/tmp/young"));
     std::fs::write(&young, b"").unwrap();
     let file = std::fs::File::create(&old).unwrap();
     file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
     let before = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
     assert_eq!(ground.backend.expire_staged(before).await.unwrap(), 1);
     assert!(young.exists() && !old.exists());
-    assert_eq!(
-        Ground::new().backend.expire_staged(before).await.unwrap(),
-        0
-    );
+    assert_eq!(Ground::new().backend.expire_staged(before).await.unwrap(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -199,10 +168,7 @@ async fn a_lock_holds_between_processes() {
     let scope = k("r/some/repository");
     let shared = ground.backend.lock(&scope, LockMode::Shared).await.unwrap();
     let beside = other.lock(&scope, LockMode::Shared).await.unwrap();
-    let _elsewhere = other
-        .lock(&k("r/other"), LockMode::Exclusive)
-        .await
-        .unwrap();
+    let _elsewhere = other.lock(&k("r/other"), LockMode::Exclusive).await.unwrap();
     let mut waiting = other.lock(&scope, LockMode::Exclusive).boxed();
     drop(beside);
     tokio::select! {
@@ -229,11 +195,7 @@ async fn nothing_is_lost_when_directories_come_and_go() {
                 let put = ground.backend.put(&key, "x".into(), PutMode::Create).await;
                 assert_eq!(put.unwrap(), Put::Written);
                 assert!(ground.backend.head(&key).await.unwrap().is_some());
-                ground
-                    .backend
-                    .delete(std::slice::from_ref(&key))
-                    .await
-                    .unwrap();
+                ground.backend.delete(std::slice::from_ref(&key)).await.unwrap();
             }
         })
     };

@@ -72,12 +72,8 @@ async fn a_batch_syncs_all_bytes_before_the_first_name_and_each_directory_once()
 async fn an_object_that_is_replaced_is_renamed_over_and_its_directory_synced() {
     let ground = Ground::used().await;
     ground.overwrite("first/one", b"22").await.unwrap();
-    let expected = [
-        "write temp",
-        "sync_data temp",
-        "rename temp -> first/one",
-        "sync_directory first",
-    ];
+    let expected =
+        ["write temp", "sync_data temp", "rename temp -> first/one", "sync_directory first"];
     assert_eq!(calls(&ground), expected);
     assert_eq!(ground.content("first/one").await.unwrap(), "22");
 }
@@ -88,12 +84,8 @@ async fn an_object_that_somebody_else_made_is_synced_before_it_is_relied_on_and_
     std::fs::create_dir_all(ground.root().join("x/y")).unwrap();
     std::fs::write(ground.root().join("x/y/link"), b"theirs").unwrap();
     assert_eq!(ground.create("x/y/link", b"ours").await.unwrap(), Put::Kept);
-    let expected = [
-        "sync_data x/y/link",
-        "sync_directory root",
-        "sync_directory x",
-        "sync_directory x/y",
-    ];
+    let expected =
+        ["sync_data x/y/link", "sync_directory root", "sync_directory x", "sync_directory x/y"];
     assert_eq!(calls(&ground), expected);
 
     assert_eq!(ground.create("x/y/link", b"ours").await.unwrap(), Put::Kept);
@@ -156,12 +148,8 @@ async fn a_tree_is_gone_for_good_once_the_directory_above_is_synced() {
     ground.create("a/b/c/link", b"x").await.unwrap();
     calls(&ground);
     ground.backend.delete_tree(&k("a/b")).await.unwrap();
-    let expected = [
-        "unlink a/b/c/link",
-        "remove_directory a/b/c",
-        "remove_directory a/b",
-        "sync_directory a",
-    ];
+    let expected =
+        ["unlink a/b/c/link", "remove_directory a/b/c", "remove_directory a/b", "sync_directory a"];
     assert_eq!(calls(&ground), expected);
 }
 
@@ -212,10 +200,7 @@ async fn a_session_whose_directory_is_known_is_gone_on_with_at_the_price_of_its_
     staged.persist("3".into(), &state("s", 3)).await.unwrap();
     let found = calls(&ground);
     assert_eq!(found[0], "write r/_uploads/s/data");
-    assert!(
-        !found.iter().any(|call| call.starts_with("sync_directory")),
-        "{found:?}"
-    );
+    assert!(!found.iter().any(|call| call.starts_with("sync_directory")), "{found:?}");
 }
 
 #[tokio::test]
@@ -309,17 +294,9 @@ async fn opening_and_reading_write_nothing() {
     let ground = Ground::new();
     assert!(ground.content("a/b").await.is_none());
     ground.backend.delete_tree(&k("a")).await.unwrap();
-    let page = ground
-        .backend
-        .list_children(&k("a"), None, 9)
-        .await
-        .unwrap();
+    let page = ground.backend.list_children(&k("a"), None, 9).await.unwrap();
     assert_eq!(page.items, []);
     assert_eq!(std::fs::read_dir(ground.root()).unwrap().count(), 0);
-    let _guard = ground
-        .backend
-        .lock(&k("a"), LockMode::Shared)
-        .await
-        .unwrap();
+    let _guard = ground.backend.lock(&k("a"), LockMode::Shared).await.unwrap();
     assert_eq!(std::fs::read_dir(ground.root()).unwrap().count(), 1);
 }

@@ -140,21 +140,13 @@ impl Scripted {
     }
 
     fn file(&self, file: &Opened) -> String {
-        if file.has_name {
-            self.name(&file.path)
-        } else {
-            "unnamed".into()
-        }
+        if file.has_name { self.name(&file.path) } else { "unnamed".into() }
     }
 
     fn check_mounts(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mounts = locked(&self.0.mounts);
         let on = |path: &Path| mounts.iter().position(|mount| path.starts_with(mount));
-        if on(from) == on(to) {
-            Ok(())
-        } else {
-            Err(Errno::XDEV.into())
-        }
+        if on(from) == on(to) { Ok(()) } else { Err(Errno::XDEV.into()) }
     }
 }
 
@@ -169,11 +161,7 @@ impl System for Scripted {
         };
         self.call(call)?;
         let file = OperatingSystem.open(path, how)?;
-        Ok(Opened {
-            file,
-            path: path.to_owned(),
-            has_name: how != Open::Unnamed,
-        })
+        Ok(Opened { file, path: path.to_owned(), has_name: how != Open::Unnamed })
     }
 
     fn read_at(&self, file: &Opened, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
@@ -201,9 +189,7 @@ impl System for Scripted {
     }
 
     fn truncate(&self, file: &Opened, length: u64) -> io::Result<()> {
-        self.watch("truncate", &self.file(file), || {
-            OperatingSystem.truncate(&file.file, length)
-        })
+        self.watch("truncate", &self.file(file), || OperatingSystem.truncate(&file.file, length))
     }
 
     fn stat(&self, path: &Path) -> io::Result<Stat> {
@@ -270,9 +256,7 @@ impl System for Scripted {
     }
 
     fn make_directory(&self, path: &Path) -> io::Result<()> {
-        self.watch("make_directory", &self.name(path), || {
-            OperatingSystem.make_directory(path)
-        })
+        self.watch("make_directory", &self.name(path), || OperatingSystem.make_directory(path))
     }
 
     fn unlink(&self, path: &Path) -> io::Result<()> {
@@ -280,9 +264,7 @@ impl System for Scripted {
     }
 
     fn remove_directory(&self, path: &Path) -> io::Result<()> {
-        self.watch("remove_directory", &self.name(path), || {
-            OperatingSystem.remove_directory(path)
-        })
+        self.watch("remove_directory", &self.name(path), || OperatingSystem.remove_directory(path))
     }
 
     fn read_directory(&self, path: &Path) -> io::Result<Entries> {

@@ -64,24 +64,15 @@ async fn what_was_synced_outlives_the_boot() {
     }
     ground.system.take_calls();
     let full = 64 << 20;
-    staged
-        .persist("full".into(), &state("s", full))
-        .await
-        .unwrap();
+    staged.persist("full".into(), &state("s", full)).await.unwrap();
     let calls = ground.system.take_calls();
     assert_eq!(calls[0], "sync_data r/_uploads/s/data");
     staged.append("tail".into()).await.unwrap();
-    staged
-        .persist("tail".into(), &state("s", full + 4))
-        .await
-        .unwrap();
+    staged.persist("tail".into(), &state("s", full + 4)).await.unwrap();
     drop(staged);
     let mut staged = resume(&rebooted(&ground), &keys).await.unwrap();
     assert_eq!(staged.offset(), full);
-    assert_eq!(
-        staged.note(full + 4).await.unwrap(),
-        Some((full, "full".into()))
-    );
+    assert_eq!(staged.note(full + 4).await.unwrap(), Some((full, "full".into())));
 }
 
 #[tokio::test]
@@ -93,9 +84,7 @@ async fn bytes_are_written_back_as_they_come() {
         staged.append(megabyte.clone()).await.unwrap();
     }
     let calls = ground.system.take_calls();
-    let started = calls
-        .iter()
-        .filter(|call| call.starts_with("start_writeback"));
+    let started = calls.iter().filter(|call| call.starts_with("start_writeback"));
     assert_eq!(started.count(), 3);
 }
 
@@ -126,10 +115,7 @@ async fn a_session_of_other_software_without_bytes_is_gone_on_with() {
     let (ground, keys) = (Ground::used().await, session("s"));
     let error = resume(&ground.backend, &keys).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound, "there is no session");
-    ground
-        .create("r/_uploads/s/startedat", b"now")
-        .await
-        .unwrap();
+    ground.create("r/_uploads/s/startedat", b"now").await.unwrap();
     let mut staged = resume(&ground.backend, &keys).await.unwrap();
     assert_eq!(staged.offset(), 0);
     staged.append("abc".into()).await.unwrap();
@@ -137,11 +123,7 @@ async fn a_session_of_other_software_without_bytes_is_gone_on_with() {
 
 #[tokio::test]
 async fn a_damaged_record_vouches_for_nothing() {
-    for record in [
-        "",
-        "nonsense",
-        "registry-store session 1\nboot boot-1\nat x\n",
-    ] {
+    for record in ["", "nonsense", "registry-store session 1\nboot boot-1\nat x\n"] {
         let (ground, keys) = (Ground::used().await, session("s"));
         begun(&ground, &keys).await;
         std::fs::write(path(&ground, &keys.record), record).unwrap();
@@ -238,11 +220,7 @@ async fn a_promoted_session_is_one_for_every_process_and_is_never_added_to() {
     drop(staged);
     let mut staged = resume(&rebooted(&ground), &keys).await.unwrap();
     assert!(staged.is_promoted());
-    assert_eq!(
-        staged.offset(),
-        6,
-        "nothing is cut, whatever the record says"
-    );
+    assert_eq!(staged.offset(), 6, "nothing is cut, whatever the record says");
     let missing = |result: Result<()>| assert_eq!(result.unwrap_err().kind(), ErrorKind::NotFound);
     missing(staged.append("x".into()).await);
     missing(staged.rewind(0).await);
@@ -281,15 +259,8 @@ async fn a_session_that_was_deleted_beside_us_is_not_found_and_not_made_again() 
     let (ground, keys) = (Ground::used().await, session("s"));
     let mut staged = begin(&ground.backend, &keys).await.unwrap();
     staged.append("abc".into()).await.unwrap();
-    ground
-        .another_process()
-        .delete_tree(&keys.root)
-        .await
-        .unwrap();
-    let error = staged
-        .persist("3".into(), &state("s", 3))
-        .await
-        .unwrap_err();
+    ground.another_process().delete_tree(&keys.root).await.unwrap();
+    let error = staged.persist("3".into(), &state("s", 3)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     let error = staged.promote(&k("blobs/x"), 3).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
@@ -301,11 +272,7 @@ async fn a_session_that_was_deleted_beside_us_is_not_found_and_not_made_again() 
 async fn an_object_of_a_known_name_that_is_given_up_leaves_nothing() {
     let ground = Ground::used().await;
     let key = k("blobs/x/data");
-    let mut staged = ground
-        .backend
-        .stage(Stage::Final { key: &key })
-        .await
-        .unwrap();
+    let mut staged = ground.backend.stage(Stage::Final { key: &key }).await.unwrap();
     staged.append("abc".into()).await.unwrap();
     let error = staged.promote(&k("blobs/y/data"), 3).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io);

@@ -70,10 +70,7 @@ proptest! {
 async fn listed(ground: &Ground, prefix: &str, after: Option<&str>) -> Vec<String> {
     let after = after.map(k);
     let keys = ground.backend.list(&k(prefix), after.as_ref());
-    keys.map_ok(|key| key.to_string())
-        .try_collect()
-        .await
-        .unwrap()
+    keys.map_ok(|key| key.to_string()).try_collect().await.unwrap()
 }
 
 #[tokio::test]
@@ -90,15 +87,8 @@ async fn what_cannot_be_an_object_is_left_out_and_links_of_operators_are_followe
     symlink(root.join("elsewhere/file"), root.join("p/file")).unwrap();
     symlink(root.join("nowhere"), root.join("p/broken")).unwrap();
     symlink(root.join("p/loop"), root.join("p/loop")).unwrap();
-    assert_eq!(
-        listed(&ground, "p", None).await,
-        ["p/a", "p/file", "p/linked/file"]
-    );
-    let page = ground
-        .backend
-        .list_children(&k("p"), None, 9)
-        .await
-        .unwrap();
+    assert_eq!(listed(&ground, "p", None).await, ["p/a", "p/file", "p/linked/file"]);
+    let page = ground.backend.list_children(&k("p"), None, 9).await.unwrap();
     let names: Vec<_> = page.items.iter().map(Child::name).collect();
     assert_eq!(names, ["a", "d", "file", "linked"]);
     let prefixes: Vec<_> = page.items.iter().map(Child::is_prefix).collect();
@@ -109,19 +99,14 @@ async fn what_cannot_be_an_object_is_left_out_and_links_of_operators_are_followe
     assert_eq!(ground.backend.head(&k("p/broken")).await.unwrap(), None);
 
     ground.backend.delete_tree(&k("p")).await.unwrap();
-    assert!(
-        root.join("elsewhere/file").exists(),
-        "no link is followed to delete"
-    );
+    assert!(root.join("elsewhere/file").exists(), "no link is followed to delete");
     assert!(!root.join("p").exists());
 }
 
 #[tokio::test]
 async fn more_names_than_a_batch_are_listed_once_each() {
     let ground = Ground::new();
-    let names: BTreeSet<_> = (0..2500)
-        .map(|number| format!("{}/{number}", number % 3))
-        .collect();
+    let names: BTreeSet<_> = (0..2500).map(|number| format!("{}/{number}", number % 3)).collect();
     let made = lay_out(&ground, &names);
     let all: Vec<_> = made.into_iter().collect();
     assert_eq!(listed(&ground, "p", None).await, all);
@@ -141,11 +126,7 @@ async fn a_prefix_that_is_an_object_or_nothing_lists_nothing() {
     let ground = Ground::used().await;
     for prefix in ["first/one", "none", "none/at/all"] {
         assert_eq!(listed(&ground, prefix, None).await, [""; 0]);
-        let page = ground
-            .backend
-            .list_children(&k(prefix), None, 3)
-            .await
-            .unwrap();
+        let page = ground.backend.list_children(&k(prefix), None, 3).await.unwrap();
         assert_eq!(page.items, []);
     }
 }
