@@ -1,0 +1,4 @@
+//! `cargo +nightly fuzz run digest`
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| registry_fuzz::digest::digest(data));

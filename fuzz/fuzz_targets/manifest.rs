@@ -1,0 +1,4 @@
+//! `cargo +nightly fuzz run manifest`
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| registry_fuzz::manifest::manifest(data));

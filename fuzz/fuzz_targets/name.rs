@@ -1,0 +1,4 @@
+//! `cargo +nightly fuzz run name`
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| registry_fuzz::name::name(data));
