@@ -176,7 +176,7 @@ pub(crate) async fn five_thousand_names_are_listed_by_pages(fixture: &Fixture) {
 pub(crate) async fn any_names_are_listed_as_a_set_lists_them(fixture: &Fixture) {
     let strategy = (names::keys(24), names::segment(), 1usize..6);
     let backend = &*fixture.backend;
-    check(fixture, 24, &strategy, async |(keys, after, limit)| {
+    check(fixture, 16, &strategy, async |(keys, after, limit)| {
         put_named(backend, &keys).await;
         let mut places: Vec<Key> = keys.iter().filter_map(Key::parent).collect();
         places.push(key("t"));

@@ -273,3 +273,6 @@ mod faultless_memory {
     every_clause!(registry_tests::backends::faultless_memory);
     every_clause_of_locks_between_processes!(registry_tests::backends::faultless_memory);
 }
+
+// To be switched on with the filesystem backend, as is its line in tests/support/backends/mod.rs.
+// mod filesystem;

@@ -124,17 +124,22 @@ pub(crate) async fn the_staging_stays_after_its_promotion(fixture: &Fixture) {
     let bytes = content(10_000, 1);
     let mut staged = session_of(backend, &keys, &bytes).await;
     staged.promote(&key("blobs/data"), 10_000).await.unwrap();
+    assert_eq!(
+        staged.note(10_000).await.unwrap(),
+        Some((10_000, note(10_000)))
+    );
     for _ in 0..2 {
         assert_eq!(staged.offset(), 10_000);
         assert_same(&staged_bytes(&mut *staged).await, &bytes);
         let rest = staged.read_back(9_000).await.unwrap();
         let rest: Vec<Bytes> = rest.try_collect().await.unwrap();
         assert_same(&rest.concat(), &bytes[9_000..]);
-        let found = staged.note(10_000).await.unwrap();
-        assert_eq!(found, Some((10_000, note(10_000))));
         drop(staged);
         staged = resume(backend, &keys).await;
     }
+    // Of a session that was opened again the object itself may be all that vouches for the bytes.
+    let found = staged.note(10_000).await.unwrap();
+    assert!(found.is_none_or(|found| found == (10_000, note(10_000))));
 }
 
 pub(crate) async fn a_promotion_can_be_repeated(fixture: &Fixture) {

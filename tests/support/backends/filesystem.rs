@@ -1,8 +1,10 @@
 //! Directories to test on: as they are, and with what some filesystems refuse refused.
+//!
+//! They are made where `TMPDIR` says. In a filesystem in memory most tests run faster and none can tell.
 
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use registry_store::backend::fs::FilesystemBackend;
@@ -51,14 +53,16 @@ fn litter(root: &Path) -> Vec<String> {
     let mut files = Vec::new();
     collect_files(root, &mut files);
     let kept = ["_rs/lock/", "_rs/quarantine/"];
-    let shown = files.iter().filter_map(|file| file.strip_prefix(root).ok()?.to_str());
+    let shown = files
+        .iter()
+        .filter_map(|file| file.strip_prefix(root).ok()?.to_str());
     shown
         .filter(|file| !kept.iter().any(|place| file.starts_with(place)))
         .map(str::to_owned)
         .collect()
 }
 
-fn collect_files(directory: &Path, files: &mut Vec<std::path::PathBuf>) {
+fn collect_files(directory: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).expect("a directory can be read") {
         let path = entry.expect("a directory can be read").path();
         if path.is_dir() {
