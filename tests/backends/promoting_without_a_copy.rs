@@ -1,17 +1,9 @@
 //! Sessions that are one with the object they became.
 
-use std::slice;
-
-use bytes::Bytes;
-use futures::TryStreamExt as _;
-use futures::future::join_all;
-use registry_store::backend::{BackendExt as _, ErrorKind, Promotion, PutMode, ReadRange};
+use registry_store::backend::ErrorKind;
 use registry_tests::backends::Fixture;
 
-use crate::common::{
-    assert_nothing_is_left, assert_same, begin, collect, content, copy, is_there, key, kind,
-    listed, note, put, read, resume, session, session_of, size, staged_bytes,
-};
+use crate::common::{key, kind, listed, put, read, resume, session, session_of};
 
 pub(crate) async fn a_session_knows_that_it_was_promoted_when_it_is_opened_again(
     fixture: &Fixture,
