@@ -2,6 +2,7 @@
 //!
 //! One method per call, no policy: what a refusal means is decided by the callers. Tests put a recording or a
 //! failing system in the place of [`OperatingSystem`].
+#![expect(clippy::disallowed_methods, reason = "the one place with system calls")]
 
 use std::ffi::OsString;
 use std::fmt;
