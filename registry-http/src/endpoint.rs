@@ -16,8 +16,8 @@ use registry_store::name::{NameError, RepositoryName};
 use registry_store::reference::{Reference, Tag};
 use registry_store::upload_id::UploadId;
 
-use crate::error::Refusal;
 use crate::options::{Locations, Options};
+use crate::refusal::{Allow, Refusal};
 
 /// The most tags one manifest can be pushed with (OCI distribution-spec: at least 10 should be supported).
 pub(crate) const MAX_TAGS: usize = 50;
@@ -111,19 +111,6 @@ pub(crate) struct ReferrersQuery {
     pub(crate) after: Option<Digest>,
 }
 
-/// The methods a path knows, as the `Allow` header has them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Allow(Vec<Method>);
-
-impl fmt::Display for Allow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for method in &self.0 {
-            write!(f, "{method}, ")?;
-        }
-        f.write_str(Method::OPTIONS.as_str())
-    }
-}
-
 impl Endpoint {
     /// Reads a request line.
     pub(crate) fn parse(method: &Method, uri: &Uri, options: &Options) -> Result<Self, Refusal> {
@@ -139,7 +126,7 @@ impl Endpoint {
         if !resource.methods().contains(method) {
             return Err(Refusal::Method { allow });
         }
-        if !allow.0.contains(method) {
+        if !allow.has(method) {
             return Err(Refusal::Disabled { allow });
         }
         resource.endpoint(method, Query(uri.query().unwrap_or_default()))
@@ -206,7 +193,7 @@ impl<'p> Resource<'p> {
             Method::DELETE if is_content => options.delete,
             _ => true,
         };
-        Allow(self.methods().iter().filter(allowed).cloned().collect())
+        Allow::new(self.methods().iter().filter(allowed))
     }
 
     /// Parses the parts, for one of [`Resource::methods`].
@@ -377,7 +364,7 @@ impl<'q> Query<'q> {
                 tags.push(tag);
             }
             if tags.len() > MAX_TAGS {
-                return Err(Refusal::TooManyTags);
+                return Err(Refusal::TooManyTags { limit: MAX_TAGS });
             }
         }
         Ok(tags)
@@ -783,7 +770,10 @@ mod tests {
         assert!(matches!(parse("PUT", &url("tag=-")), Err(Refusal::Tag(_))));
         let many = |n: usize| (0..n).map(|i| format!("tag=t{i}&")).collect::<String>();
         assert!(parse("PUT", &url(&many(MAX_TAGS))).is_ok());
-        assert!(matches!(parse("PUT", &url(&many(MAX_TAGS + 1))), Err(Refusal::TooManyTags)));
+        assert!(matches!(
+            parse("PUT", &url(&many(MAX_TAGS + 1))),
+            Err(Refusal::TooManyTags { .. })
+        ));
     }
 
     #[test]

@@ -7,76 +7,17 @@
 use http::header::{ALLOW, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE, RETRY_AFTER};
 use http::{HeaderName, Method, Response, StatusCode, Uri};
 use registry_store::backend::{self, ErrorKind};
-use registry_store::digest::DigestError;
 use registry_store::error::{BodyError, Error};
 use registry_store::manifest::{MAX_MANIFEST_SIZE, ManifestError};
-use registry_store::media_type::MediaTypeError;
-use registry_store::name::NameError;
-use registry_store::reference::ReferenceError;
-use registry_store::upload_id::UploadIdError;
 use serde_json::{Value, json};
-use thiserror::Error as ThisError;
 
 use crate::body::{BodyFault, ResponseBody};
-use crate::endpoint::{Allow, MAX_TAGS};
 use crate::headers;
 use crate::range;
+use crate::refusal::Refusal;
 
 /// How long a client is asked to wait when the storage is busy or cannot be reached, in seconds.
 const RETRY_SECONDS: u64 = 5;
-
-/// What the protocol refuses before the store is asked.
-#[derive(Debug, ThisError)]
-pub(crate) enum Refusal {
-    /// The path is none of the API's.
-    #[error("there is nothing at this path")]
-    NoSuchEndpoint,
-    /// The path does not know the method.
-    #[error("expected one of the methods {allow}")]
-    Method { allow: Allow },
-    /// The path knows the method, but it is switched off.
-    #[error("this is switched off in this registry; expected one of the methods {allow}")]
-    Disabled { allow: Allow },
-    /// The repository's name is not one.
-    #[error(transparent)]
-    Name(#[from] NameError),
-    /// A digest is not one, or of an algorithm that is not supported.
-    #[error(transparent)]
-    Digest(#[from] DigestError),
-    /// An upload is closed without its digest.
-    #[error("expected the parameter digest")]
-    DigestMissing,
-    /// A tag is not one.
-    #[error(transparent)]
-    Tag(ReferenceError),
-    /// A manifest is asked for by something that no manifest can be called.
-    #[error(transparent)]
-    NoSuchReference(ReferenceError),
-    /// No session can be called so.
-    #[error(transparent)]
-    UploadId(#[from] UploadIdError),
-    /// The parameters that were handed out with a session's address came back changed.
-    #[error("expected the address of the upload session as it was given in Location")]
-    UploadAddress,
-    /// `n` is not a number.
-    #[error("expected a number of entries n, 0 or greater, found {found:?}")]
-    PageNumber { found: String },
-    /// More tags than one manifest can be pushed with.
-    #[error("expected at most {MAX_TAGS} tags")]
-    TooManyTags,
-    /// `Content-Range` cannot be read.
-    #[error("expected a Content-Range like 0-1023, found {found:?}")]
-    ContentRange { found: String },
-    /// `Content-Range` ends before it starts.
-    #[error("expected a Content-Range that does not end before it starts, found {start}-{end}")]
-    ContentRangeBackwards { start: u64, end: u64 },
-    /// `Content-Range` and `Content-Length` disagree.
-    #[error("expected Content-Length {expected} as Content-Range says, found {found}")]
-    ContentLength { expected: u64, found: u64 },
-    /// `Content-Type` cannot be read.
-    #[error(transparent)]
-    MediaType(#[from] MediaTypeError),
-}
 
 /// A request that failed, and how it can go on.
 #[derive(Debug)]
@@ -200,7 +141,7 @@ fn of_refusal(refusal: &Refusal) -> Wire {
         Refusal::UploadId(_) => (StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN"),
         Refusal::UploadAddress => (StatusCode::BAD_REQUEST, "BLOB_UPLOAD_INVALID"),
         Refusal::PageNumber { .. } => (StatusCode::BAD_REQUEST, "PAGINATION_NUMBER_INVALID"),
-        Refusal::TooManyTags => (StatusCode::URI_TOO_LONG, "TAG_INVALID"),
+        Refusal::TooManyTags { .. } => (StatusCode::URI_TOO_LONG, "TAG_INVALID"),
         Refusal::ContentRange { .. } => (StatusCode::BAD_REQUEST, "RANGE_INVALID"),
         Refusal::ContentRangeBackwards { .. } => {
             (StatusCode::RANGE_NOT_SATISFIABLE, "RANGE_INVALID")

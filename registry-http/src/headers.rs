@@ -2,13 +2,10 @@
 
 use std::fmt::Display;
 
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, IF_NONE_MATCH, IF_RANGE};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, IF_NONE_MATCH, IF_RANGE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use registry_store::digest::Digest;
 use registry_store::media_type::{MediaType, MediaTypeError};
-
-use crate::error::Refusal;
-use crate::range::ContentRange;
 
 /// On every answer, as Distribution; some clients look for it before they believe in a registry.
 pub(crate) const API_VERSION: HeaderName =
@@ -86,20 +83,6 @@ pub(crate) fn content_type(headers: &HeaderMap) -> Result<Option<MediaType>, Med
     text.parse().map(Some)
 }
 
-/// Which part of an upload the body is, if the client says so; checked against `Content-Length`.
-pub(crate) fn content_range(headers: &HeaderMap) -> Result<Option<ContentRange>, Refusal> {
-    let Some(value) = headers.get(CONTENT_RANGE) else {
-        return Ok(None);
-    };
-    let range = ContentRange::parse(&String::from_utf8_lossy(value.as_bytes()))?;
-    match content_length(headers) {
-        Some(found) if found != range.length() => {
-            Err(Refusal::ContentLength { expected: range.length(), found })
-        }
-        _ => Ok(Some(range)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,16 +115,5 @@ mod tests {
         assert!(may_send_range(&with(IF_RANGE, &tag), &digest));
         assert!(!may_send_range(&with(IF_RANGE, &format!("W/{tag}")), &digest));
         assert!(!may_send_range(&with(IF_RANGE, "Sat, 29 Oct 1994 19:43:31 GMT"), &digest));
-    }
-
-    #[test]
-    fn a_content_range_must_be_as_long_as_the_body() {
-        let mut headers = with(CONTENT_RANGE, "0-9");
-        assert_eq!(content_range(&headers).unwrap(), Some(ContentRange { start: 0, end: 9 }));
-        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("9"));
-        assert!(matches!(
-            content_range(&headers),
-            Err(Refusal::ContentLength { expected: 10, found: 9 })
-        ));
     }
 }

@@ -43,6 +43,7 @@ mod headers;
 mod idle;
 mod options;
 mod range;
+mod refusal;
 pub mod serve;
 
 use std::convert::Infallible;

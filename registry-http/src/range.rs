@@ -2,9 +2,12 @@
 
 use std::ops::Range;
 
+use http::HeaderMap;
+use http::header::CONTENT_RANGE;
 use registry_store::backend::ReadRange;
 
-use crate::error::Refusal;
+use crate::headers;
+use crate::refusal::Refusal;
 
 /// What a download's `Range` header asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +61,20 @@ pub(crate) fn stored(length: u64) -> String {
     format!("0-{}", length.saturating_sub(1))
 }
 
+/// Which part of an upload the body is, if the client says so; checked against `Content-Length`.
+pub(crate) fn of_body(sent: &HeaderMap) -> Result<Option<ContentRange>, Refusal> {
+    let Some(value) = sent.get(CONTENT_RANGE) else {
+        return Ok(None);
+    };
+    let range = ContentRange::parse(&String::from_utf8_lossy(value.as_bytes()))?;
+    match headers::content_length(sent) {
+        Some(found) if found != range.length() => {
+            Err(Refusal::ContentLength { expected: range.length(), found })
+        }
+        _ => Ok(Some(range)),
+    }
+}
+
 /// Which part of an upload a request's body is; never empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ContentRange {
@@ -98,6 +115,8 @@ fn number(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
+    use http::header::CONTENT_LENGTH;
     use proptest::prelude::*;
 
     proptest! {
@@ -193,5 +212,14 @@ mod tests {
         assert_eq!(stored(0), "0-0");
         assert_eq!(stored(1), "0-0");
         assert_eq!(stored(10), "0-9");
+    }
+
+    #[test]
+    fn a_content_range_must_be_as_long_as_the_body() {
+        let mut sent = HeaderMap::new();
+        sent.insert(CONTENT_RANGE, HeaderValue::from_static("0-9"));
+        assert_eq!(of_body(&sent).unwrap(), Some(ContentRange { start: 0, end: 9 }));
+        sent.insert(CONTENT_LENGTH, HeaderValue::from_static("9"));
+        assert!(matches!(of_body(&sent), Err(Refusal::ContentLength { expected: 10, found: 9 })));
     }
 }

@@ -27,14 +27,22 @@ pub(crate) async fn hold(fixture: Fixture, clause: impl AsyncFnOnce(&Fixture)) {
     tokio::time::timeout(Duration::from_secs(120), teardown).await.expect("a clause ends");
 }
 
-/// Neither this handle nor another lists anything, and nothing is there that is not listed.
+/// Neither this handle nor another lists an object, and there is nothing that is not listed.
 pub(crate) async fn assert_nothing_is_left(fixture: &Fixture) {
-    let top: Key = TOP.parse().unwrap();
     for backend in [fixture.backend.clone(), fixture.reopen()] {
-        assert_eq!(listed(&*backend, &top).await, Vec::<Key>::new());
-        assert_eq!(children(&*backend, &top).await, Vec::<String>::new());
+        let found = listed(&*backend, &TOP.parse().unwrap()).await;
+        assert_eq!(found, Vec::<Key>::new());
     }
     assert_eq!(fixture.litter(), Vec::<String>::new());
+}
+
+/// The same, and no empty place is listed: [`Backend::delete`] promises that of those above what it deletes.
+pub(crate) async fn assert_no_place_is_left(fixture: &Fixture) {
+    for backend in [fixture.backend.clone(), fixture.reopen()] {
+        let found = children(&*backend, &TOP.parse().unwrap()).await;
+        assert_eq!(found, Vec::<String>::new());
+    }
+    assert_nothing_is_left(fixture).await;
 }
 
 /// A key of the registry's part of the storage.

@@ -18,6 +18,7 @@ mod locking;
 mod locking_between_processes;
 mod model;
 mod promoting;
+mod promoting_without_a_copy;
 mod putting;
 mod quarantining;
 mod reading;
@@ -125,7 +126,7 @@ macro_rules! every_clause {
                 nothing_lies_below_nothing,
                 nothing_lies_below_an_object,
                 a_name_that_is_an_object_and_a_prefix_is_listed_once_as_an_object,
-                five_thousand_names_are_listed_by_pages,
+                thousands_of_names_are_listed_by_pages,
                 any_names_are_listed_as_a_set_lists_them,
                 a_session_makes_a_name_below_its_repositorys_uploads,
             }
@@ -179,10 +180,6 @@ macro_rules! every_clause {
                 a_wrong_size_is_an_error_and_nothing_is_visible,
                 the_staging_stays_after_its_promotion,
                 a_promotion_can_be_repeated,
-                a_session_knows_that_it_was_promoted_when_it_is_opened_again,
-                nothing_is_added_to_a_promoted_session,
-                nothing_is_cut_from_a_promoted_session,
-                a_promoted_session_becomes_no_other_object,
                 discarding_leaves_the_object,
                 deleting_the_session_leaves_the_object,
                 deleting_the_object_leaves_the_session,
@@ -232,6 +229,20 @@ macro_rules! every_clause {
     };
 }
 
+/// The clauses of storage where a promotion moves no bytes, so that a session and its object are one.
+macro_rules! every_clause_of_promotion_without_a_copy {
+    ($fixture:path) => {
+        stamp! { $fixture;
+            promoting_without_a_copy {
+                a_session_knows_that_it_was_promoted_when_it_is_opened_again,
+                nothing_is_added_to_a_promoted_session,
+                nothing_is_cut_from_a_promoted_session,
+                a_promoted_session_becomes_no_other_object,
+            }
+        }
+    };
+}
+
 /// The clauses of storage that has locks between processes.
 macro_rules! every_clause_of_locks_between_processes {
     ($fixture:path) => {
@@ -257,15 +268,20 @@ macro_rules! stamp {
 
 mod memory {
     every_clause!(registry_tests::backends::memory);
+    every_clause_of_promotion_without_a_copy!(registry_tests::backends::memory);
     every_clause_of_locks_between_processes!(registry_tests::backends::memory);
 }
 
 mod counted_memory {
     every_clause!(registry_tests::backends::counted_memory);
+    every_clause_of_promotion_without_a_copy!(registry_tests::backends::counted_memory);
     every_clause_of_locks_between_processes!(registry_tests::backends::counted_memory);
 }
 
 mod faultless_memory {
     every_clause!(registry_tests::backends::faultless_memory);
+    every_clause_of_promotion_without_a_copy!(registry_tests::backends::faultless_memory);
     every_clause_of_locks_between_processes!(registry_tests::backends::faultless_memory);
 }
+
+mod filesystem;

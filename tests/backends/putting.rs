@@ -10,12 +10,12 @@ use registry_tests::backends::Fixture;
 use tokio::task::yield_now;
 
 use crate::common::{
-    assert_nothing_is_left, content, is_there, key, keys, listed, put, put_named, read, request,
+    assert_no_place_is_left, content, is_there, key, keys, listed, put, put_named, read, request,
 };
 
 pub(crate) async fn nothing_to_put_is_done(fixture: &Fixture) {
     assert_eq!(fixture.backend.put_all(Vec::new()).await.unwrap(), []);
-    assert_nothing_is_left(fixture).await;
+    assert_no_place_is_left(fixture).await;
 }
 
 pub(crate) async fn an_object_can_be_empty(fixture: &Fixture) {
@@ -26,7 +26,7 @@ pub(crate) async fn an_object_can_be_empty(fixture: &Fixture) {
         assert_eq!(read(&*fixture.backend, &key).await, Bytes::new());
         fixture.backend.delete(slice::from_ref(&key)).await.unwrap();
     }
-    assert_nothing_is_left(fixture).await;
+    assert_no_place_is_left(fixture).await;
 }
 
 pub(crate) async fn the_outcomes_stand_in_the_order_of_the_requests(fixture: &Fixture) {

@@ -145,7 +145,7 @@ async fn assert_reads_as_a_slice(
 ) -> Result<(), TestCaseError> {
     match range.within(whole.len() as u64) {
         None => {
-            prop_assert_eq!(kind(backend.read(key, range).await), ErrorKind::RangeNotSatisfiable)
+            prop_assert_eq!(kind(backend.read(key, range).await), ErrorKind::RangeNotSatisfiable);
         }
         Some(found) => {
             let expected = &whole[found.start as usize..found.end as usize];

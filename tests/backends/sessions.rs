@@ -356,7 +356,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 pub(crate) async fn any_steps_leave_what_a_vector_has(fixture: &Fixture) {
     let strategy = prop::collection::vec(step(), 1..25);
-    check(fixture, 24, &strategy, async |steps| {
+    check(fixture, 16, &strategy, async |steps| {
         let keys = session("1");
         let mut staged = begin(&*fixture.backend, &keys).await;
         let (mut bytes, mut notes) = (Vec::new(), BTreeMap::new());

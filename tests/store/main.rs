@@ -1,4 +1,5 @@
 //! The engine, each test on every backend.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 /// Stamps each test, a function of a [`World`](registry_tests::world::World), for every backend.
 macro_rules! on_every_backend {

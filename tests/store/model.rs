@@ -207,14 +207,14 @@ async fn compare(world: &World, model: &Model) {
     assert_eq!(world.store.damage(), Default::default());
 }
 
-fn run(world: World, operations: &[Operation]) {
+fn run(world: &World, operations: &[Operation]) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut model = Model { manifests: manifests(), held: BTreeMap::new() };
         for &operation in operations {
-            apply(&world, &mut model, operation).await;
+            apply(world, &mut model, operation).await;
         }
-        compare(&world, &model).await;
+        compare(world, &model).await;
     });
 }
 
@@ -225,13 +225,13 @@ proptest! {
     fn every_sequence_on_memory_ends_as_the_model_says(
         operations in prop::collection::vec(operation(), 0..60)
     ) {
-        run(World::memory(), &operations);
+        run(&World::memory(), &operations);
     }
 
     #[test]
     fn every_sequence_on_a_filesystem_ends_as_the_model_says(
         operations in prop::collection::vec(operation(), 0..30)
     ) {
-        run(World::filesystem(), &operations);
+        run(&World::filesystem(), &operations);
     }
 }

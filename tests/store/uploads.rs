@@ -260,7 +260,7 @@ async fn what_is_left_of_a_session_without_a_mark_expires(world: World) {
     let repository = world.repository("a");
     let id = repository.uploads().start(Algorithm::Sha256).await.unwrap().id;
     let keys = RepositoryLayout::new(repository.name()).session(id);
-    world.backend.delete(&[keys.mark.clone()]).await.unwrap();
+    world.backend.delete(std::slice::from_ref(&keys.mark)).await.unwrap();
     let litter = keys.root.child("litter").unwrap();
     world.backend.put(&litter, "x".into(), PutMode::Create).await.unwrap();
     let hour = Duration::from_hours(1);

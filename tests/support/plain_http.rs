@@ -73,8 +73,8 @@ fn head(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
-        let read = stream.read(&mut byte).expect("the server answers");
-        assert_ne!(read, 0, "expected an answer, found the end of the connection");
+        // Unlike `read`, this goes on after a signal such as that of a child's end.
+        stream.read_exact(&mut byte).expect("the server answers to the end of a head");
         head.push(byte[0]);
     }
     String::from_utf8(head).expect("a head is text")

@@ -1,4 +1,8 @@
 //! The data directory: there, a directory, and one that may be used, before anything is promised.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "looks at the directory before a store is opened on it"
+)]
 
 use std::fs::{self, File};
 use std::io;

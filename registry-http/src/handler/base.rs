@@ -4,8 +4,8 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
 
 use crate::body::ResponseBody;
-use crate::endpoint::Allow;
 use crate::headers;
+use crate::refusal::Allow;
 
 /// `GET /`: the process answers. Load balancers and Harbor ask this without credentials.
 pub(super) fn root() -> Response<ResponseBody> {

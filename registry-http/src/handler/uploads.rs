@@ -11,9 +11,10 @@ use registry_store::uploads::{ResumeAt, UploadStatus, Uploads};
 use super::{Answer, Call};
 use crate::body::{RequestBody, ResponseBody};
 use crate::endpoint::{StartUpload, UploadTarget};
-use crate::error::{Failure, Refusal};
+use crate::error::Failure;
 use crate::headers;
 use crate::range;
+use crate::refusal::Refusal;
 
 /// Begins an upload: a session, a whole blob, or a mount. A mount that cannot be is a session.
 pub(super) async fn start(
@@ -97,11 +98,11 @@ fn resume_at(
     target: &UploadTarget,
     body: &mut RequestBody,
 ) -> Result<ResumeAt, Refusal> {
-    let range = headers::content_range(&call.head.headers)?;
-    if let Some(range) = range {
-        body.expect(range.length());
+    let part = range::of_body(&call.head.headers)?;
+    if let Some(part) = part {
+        body.expect(part.length());
     }
-    Ok(ResumeAt { tip: target.tip.clone(), offset: range.map(|range| range.start) })
+    Ok(ResumeAt { tip: target.tip.clone(), offset: part.map(|part| part.start) })
 }
 
 /// A client that was wrong about the offset is told the right one, and an address that goes on from there.

@@ -97,7 +97,8 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
 
     /// Begins to write an object whose size is not known yet, or goes on with it.
     ///
-    /// Errors: `Busy` if another process holds the session and did not let go of it within five seconds.
+    /// Errors: `NotFound` if a session is gone on with that does not exist, `Foreign` if one is begun that does;
+    /// `Busy` if another process holds the session and did not let go of it within five seconds.
     /// Within one process the caller sees to it that a session is opened once at a time.
     async fn stage(&self, stage: Stage<'_>) -> Result<Box<dyn Staged>>;
 
@@ -127,8 +128,10 @@ pub trait Staged: Send + fmt::Debug {
 
     /// The session was promoted: its bytes are an object now and can no longer be added to.
     ///
-    /// Then [`Staged::append`] and [`Staged::rewind`] answer `NotFound`; [`Staged::promote`] to the same key
-    /// answers [`Promotion::Kept`], to any other key `NotFound`.
+    /// * Then [`Staged::append`] and [`Staged::rewind`] answer `NotFound`; [`Staged::promote`] to the same key
+    ///   answers [`Promotion::Kept`] as long as the object is there, to any other key `NotFound`.
+    /// * Where a promotion has to copy the bytes, as on a filesystem without hard links, it is not known of:
+    ///   the session goes on as if it had not been.
     fn is_promoted(&self) -> bool;
 
     /// Adds bytes at the end. Not durable.
@@ -146,6 +149,8 @@ pub trait Staged: Send + fmt::Debug {
 
     /// The latest note that was kept at `offset` or below it and still vouches for the bytes before it, with
     /// the offset it was kept at.
+    ///
+    /// Old notes may be forgotten; the one of the latest `persist` is not.
     async fn note(&mut self, offset: u64) -> Result<Option<(u64, Bytes)>>;
 
     /// Cuts the staged bytes back to `offset`, which is not greater than the current one.

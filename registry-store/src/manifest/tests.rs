@@ -1,3 +1,5 @@
+//! What is accepted as a manifest, and what is not.
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

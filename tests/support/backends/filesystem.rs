@@ -1,8 +1,10 @@
 //! Directories to test on: as they are, and with what some filesystems refuse refused.
+//!
+//! They are made where `TMPDIR` says. In a filesystem in memory most tests run faster and none can tell.
 
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use registry_store::backend::fs::FilesystemBackend;
@@ -19,18 +21,12 @@ pub fn filesystem() -> Fixture {
 
 /// A directory on a filesystem that has no files without a name.
 pub fn filesystem_with_named_temps() -> Fixture {
-    limited(Limited {
-        unnamed_files: false,
-        hard_links: true,
-    })
+    limited(Limited { unnamed_files: false, hard_links: true })
 }
 
 /// A directory on a filesystem that has neither files without a name nor files with two.
 pub fn filesystem_without_hard_links() -> Fixture {
-    limited(Limited {
-        unnamed_files: false,
-        hard_links: false,
-    })
+    limited(Limited { unnamed_files: false, hard_links: false })
 }
 
 fn limited(system: Limited) -> Fixture {
@@ -58,7 +54,7 @@ fn litter(root: &Path) -> Vec<String> {
         .collect()
 }
 
-fn collect_files(directory: &Path, files: &mut Vec<std::path::PathBuf>) {
+fn collect_files(directory: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).expect("a directory can be read") {
         let path = entry.expect("a directory can be read").path();
         if path.is_dir() {
@@ -137,19 +133,11 @@ impl System for Limited {
     }
 
     fn link_open_file(&self, file: &File, to: &Path) -> io::Result<()> {
-        if self.hard_links {
-            SYSTEM.link_open_file(file, to)
-        } else {
-            refused()
-        }
+        if self.hard_links { SYSTEM.link_open_file(file, to) } else { refused() }
     }
 
     fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        if self.hard_links {
-            SYSTEM.hard_link(from, to)
-        } else {
-            refused()
-        }
+        if self.hard_links { SYSTEM.hard_link(from, to) } else { refused() }
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

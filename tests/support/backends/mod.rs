@@ -14,6 +14,9 @@ pub use counted::{CountedBackend, Counts};
 pub use faulty::{Fault, FaultyBackend, Moment};
 pub use method::Method;
 
+mod filesystem;
+pub use filesystem::{filesystem, filesystem_with_named_temps, filesystem_without_hard_links};
+
 /// Storage of some kind, empty when it is made and gone when this is dropped.
 pub struct Fixture {
     /// A handle to it.

@@ -35,7 +35,8 @@ pub(super) fn write_fault(operation: &'static str, key: &Key, error: io::Error) 
 
 /// What a caller can act on.
 pub(super) fn kind(error: &io::Error) -> ErrorKind {
-    if error.get_ref().is_some_and(|inner| inner.is::<Foreign>()) {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    if let Some(Foreign { .. }) = inner {
         return ErrorKind::Foreign;
     }
     match Errno::from_io_error(error) {

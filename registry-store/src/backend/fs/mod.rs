@@ -17,6 +17,7 @@ mod fault;
 mod lock;
 mod naming;
 mod open_file;
+mod promote;
 mod put;
 mod record;
 mod remove;
@@ -28,6 +29,7 @@ mod tests;
 mod walk;
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::io;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf, absolute};
@@ -54,7 +56,7 @@ pub use open_file::OpenFile;
 /// Keeps objects as files below a directory. Cheap to clone; clones share all state.
 ///
 /// Several processes may use one directory at the same time, Distribution among them.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct FilesystemBackend<S: System = OperatingSystem> {
     root: Arc<Root<S>>,
 }
@@ -71,7 +73,7 @@ impl FilesystemBackend {
     /// Opens a directory, which is made, with those above it, if it does not exist. Errors: as [`Self::open`].
     pub fn create(root: impl Into<PathBuf>) -> Result<Self> {
         let root = root.into();
-        let failed = |error: io::Error| open_error(&root, fault::kind(&error), error);
+        let failed = |error: io::Error| open_error(&root, &error);
         let root = absolute(&root).map_err(failed)?;
         let top = root.ancestors().last().unwrap_or(&root).to_owned();
         let durable = Durable::new(OperatingSystem, top.clone());
@@ -79,7 +81,7 @@ impl FilesystemBackend {
         durable
             .make_directories(&root, &mut parents)
             .and_then(|()| durable.sync_made(&parents))
-            .map_err(|error| open_error(&root, fault::kind(&error), error))?;
+            .map_err(|error| open_error(&root, &error))?;
         Self::open(root)
     }
 }
@@ -88,7 +90,7 @@ impl<S: System> FilesystemBackend<S> {
     /// Opens a directory through other system calls than the operating system's. Errors: as [`Self::open`].
     pub fn with_system(root: impl Into<PathBuf>, system: S) -> Result<Self> {
         let root = root.into();
-        let failed = |error: io::Error| open_error(&root, fault::kind(&error), error);
+        let failed = |error: io::Error| open_error(&root, &error);
         let path = absolute(&root).map_err(failed)?;
         if system.stat(&path).map_err(failed)?.kind != Kind::Directory {
             return Err(failed(foreign("a directory")));
@@ -110,6 +112,12 @@ impl<S: System> FilesystemBackend<S> {
     ) -> Result<T> {
         let root = Arc::clone(&self.root);
         blocking(operation, move || work(&root)).await
+    }
+}
+
+impl<S: System> fmt::Debug for FilesystemBackend<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FilesystemBackend({})", self.root.path.display())
     }
 }
 
@@ -319,8 +327,8 @@ const fn meta(stat: &Stat) -> Meta {
     Meta { size: stat.size, modified: stat.modified }
 }
 
-fn open_error(root: &Path, kind: ErrorKind, error: io::Error) -> Error {
-    Error::new(kind, "open").because(format!("{}: {error}", root.display()))
+fn open_error(root: &Path, error: &io::Error) -> Error {
+    Error::new(fault::kind(error), "open").because(format!("{}: {error}", root.display()))
 }
 
 /// Does work on a thread for blocking work, to its end, whether anybody waits for it or not.

@@ -71,7 +71,7 @@ impl<S: System> Root<S> {
             Err(error) if fault::is_across(&error) => {
                 self.remove_empty(directory)?;
                 let name = self.system.random_name();
-                let to = from.with_added_extension(format!("{name}.quarantined"));
+                let to = from.with_file_name(format!("{}.{name}.quarantined", key.name()));
                 self.system.rename(&from, &to)?;
             }
             Err(error) => {

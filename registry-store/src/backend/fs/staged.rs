@@ -1,7 +1,7 @@
 //! [`StagedFile`]: an object that is being written: an upload session, or a file without a name.
 //!
 //! A session is a directory in Distribution's own format: its bytes lie in `data`, and a lock on that file
-//! (`flock`) is held by whoever writes. Beside it lies a [record](super::record) of ours. The orders that
+//! (`flock`) is held by whoever writes. Beside it lies a [`record`] of ours. The orders that
 //! keep it truthful:
 //!
 //! * record durable, by its name too → the first byte of ours written: bytes that no record speaks of are
@@ -15,7 +15,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -26,11 +26,10 @@ use futures::stream::BoxStream;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
-use super::durable::{ATTEMPTS, Parents, locked};
+use super::durable::{Parents, locked};
 use super::fault::{fault, foreign, is_missing, write_fault};
-use super::naming::{Linking, Naming};
 use super::record::{self, Record};
-use super::system::{Open, Stat, System};
+use super::system::{Open, System};
 use super::temp::{Content, Place, Temp};
 use super::{OpenFile, Root, blocking};
 use crate::backend::{
@@ -142,23 +141,23 @@ struct StagedFile<S: System> {
     shared: Arc<Shared<S>>,
 }
 
-struct Shared<S: System> {
-    root: Arc<Root<S>>,
-    home: Home,
+pub(super) struct Shared<S: System> {
+    pub(super) root: Arc<Root<S>>,
+    pub(super) home: Home,
     /// Of a session: holds its lock.
-    file: Arc<S::File>,
+    pub(super) file: Arc<S::File>,
     offset: AtomicU64,
-    is_promoted: AtomicBool,
+    pub(super) is_promoted: AtomicBool,
     state: Mutex<State<S>>,
 }
 
 /// Where it is kept.
-enum Home {
+pub(super) enum Home {
     Session(SessionKeys),
     Final(Key),
 }
 
-struct State<S: System> {
+pub(super) struct State<S: System> {
     record: Record,
     /// The record is kept as it is here.
     is_recorded: bool,
@@ -171,8 +170,8 @@ struct State<S: System> {
     /// The session's directories that were made here.
     parents: Parents,
     /// How many names the file has while it is not an object.
-    names: u64,
-    temp: Option<Temp<S>>,
+    pub(super) names: u64,
+    pub(super) temp: Option<Temp<S>>,
     /// It was promoted before it was opened.
     is_promoted: bool,
     /// A write failed: how many bytes there are is not known.
@@ -289,7 +288,7 @@ impl<S: System> Staged for StagedFile<S> {
     }
 
     async fn discard(self: Box<Self>) -> Result<()> {
-        self.work("discard", |shared, state| shared.discard(state)).await
+        self.work("discard", Shared::discard).await
     }
 }
 
@@ -311,7 +310,7 @@ impl<S: System> fmt::Debug for StagedFile<S> {
 }
 
 impl<S: System> Shared<S> {
-    fn offset(&self) -> u64 {
+    pub(super) fn offset(&self) -> u64 {
         self.offset.load(Ordering::Acquire)
     }
 
@@ -323,7 +322,7 @@ impl<S: System> Shared<S> {
     }
 
     /// A name that the file has while it is not an object.
-    fn name(&self, state: &State<S>) -> Option<PathBuf> {
+    pub(super) fn name(&self, state: &State<S>) -> Option<PathBuf> {
         match &self.home {
             Home::Session(keys) => Some(self.root.path_of(&keys.data)),
             Home::Final(_) => Some(state.temp.as_ref()?.name()?.to_owned()),
@@ -335,7 +334,7 @@ impl<S: System> Shared<S> {
     }
 
     /// Comes before every change of the bytes: they are a staging's, and how many there are is known.
-    fn check(&self, state: &State<S>, operation: &'static str) -> Result<()> {
+    pub(super) fn check(&self, state: &State<S>, operation: &'static str) -> Result<()> {
         if state.is_broken {
             let why = "an earlier write failed, so how many bytes there are is not known";
             return Err(Error::new(ErrorKind::Io, operation).at(self.key()).because(why));
@@ -393,7 +392,7 @@ impl<S: System> Shared<S> {
     }
 
     /// Syncs the bytes before `offset`, which is the present one. If that fails the session is given up.
-    fn sync(&self, state: &mut State<S>, offset: u64) -> io::Result<()> {
+    pub(super) fn sync(&self, state: &mut State<S>, offset: u64) -> io::Result<()> {
         if let Err(error) = self.root.durable.sync_file(&self.file) {
             state.is_broken = true;
             // What the file holds is uncertain now; that this is tried once is all that can be done.
@@ -416,7 +415,7 @@ impl<S: System> Shared<S> {
             state.record.add(offset, false, Some(note));
             return Ok(tip);
         };
-        self.persist_session(state, keys, note, copy)
+        self.persist_session(state, keys, &note, copy)
             .map_err(|error| fault("persist", self.key(), error))?;
         Ok(tip)
     }
@@ -425,7 +424,7 @@ impl<S: System> Shared<S> {
         &self,
         state: &mut State<S>,
         keys: &SessionKeys,
-        note: Bytes,
+        note: &Bytes,
         copy: &Key,
     ) -> io::Result<()> {
         let root = &self.root;
@@ -441,7 +440,7 @@ impl<S: System> Shared<S> {
         let mut record = state.record.clone();
         record.add(offset, offset == state.synced, Some(note.clone()));
         let text = record.to_text();
-        let note = Content::Bytes(&note);
+        let note = Content::Bytes(note);
         let mut copied = root.named_temp(Place::Reserved, &mut parents)?;
         root.fill(&copied, &note)?;
         let kept = root.named_temp(Place::Reserved, &mut parents)?;
@@ -525,125 +524,6 @@ impl<S: System> Shared<S> {
         let file = Arc::clone(&self.file);
         let file = OpenFile::new(self.key().clone(), self.root.system.clone(), file);
         Ok(file.into_stream(from..end))
-    }
-
-    /// Order: bytes synced → directories made → object named → its directory, and every new or unknown one
-    /// above, synced. A crash leaves the session, or the session with the object as its second name.
-    fn promote(&self, state: &mut State<S>, to: &Key, size: u64) -> Result<Promotion> {
-        let failed = |error| write_fault("promote", to, error);
-        match &self.home {
-            Home::Final(key) if key != to => {
-                return Err(failed(io::Error::other(format!("expected the key {key}"))));
-            }
-            _ => {}
-        }
-        match self.check(state, "promote") {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                return self.promote_again(state, to);
-            }
-            result => result?,
-        }
-        let offset = self.offset();
-        if size != offset {
-            let message = format!("expected {size} bytes, found {offset}");
-            return Err(failed(io::Error::other(message)));
-        }
-        self.sync(state, offset).map_err(|error| fault("promote", to, error))?;
-        let promotion = self.name_object(state, to, size)?;
-        let stat = self.root.system.stat_file(&self.file).map_err(failed)?;
-        self.is_promoted.store(stat.links > state.names, Ordering::Release);
-        Ok(promotion)
-    }
-
-    fn name_object(&self, state: &mut State<S>, to: &Key, size: u64) -> Result<Promotion> {
-        let failed = |error| write_fault("promote", to, error);
-        let target = self.root.path_of(to);
-        let mut parents = Parents::below(&self.root.path);
-        for _ in 0..ATTEMPTS {
-            let named = self.name_new(state, &target, size, &mut parents);
-            if let Naming::Made(stat) = named.map_err(failed)? {
-                self.finish(to, &stat, &parents).map_err(failed)?;
-                return Ok(Promotion::Created);
-            }
-            // What was there may be deleted by now, or be a symbolic link that leads nowhere.
-            let Some(found) = self.root.look(&target).map_err(failed)? else {
-                continue;
-            };
-            if found.size != size {
-                let found = found.size;
-                let stat = self.replace(state, &target, size, &mut parents);
-                self.finish(to, &stat.map_err(failed)?, &parents).map_err(failed)?;
-                return Ok(Promotion::Replaced { found });
-            }
-            let kept = self.root.make_durable("promote", &[(to.clone(), target.clone())])?;
-            if kept[0].is_some() {
-                return Ok(Promotion::Kept);
-            }
-        }
-        Err(failed(foreign("a regular file or nothing")))
-    }
-
-    fn name_new(
-        &self,
-        state: &mut State<S>,
-        target: &Path,
-        size: u64,
-        parents: &mut Parents,
-    ) -> io::Result<Naming> {
-        let content = Content::File(&*self.file, size);
-        if let Some(temp) = &mut state.temp {
-            let naming = self.root.name_new(temp, &content, target, parents);
-            if temp.name().is_none() {
-                // Its own name became that of the object.
-                state.names = 0;
-            }
-            return naming;
-        }
-        let name = self.name(state);
-        match self.root.link(&self.file, name.as_deref(), target, parents)? {
-            Linking::Made(stat) => Ok(Naming::Made(stat)),
-            Linking::Exists => Ok(Naming::Exists),
-            Linking::Refused(refusal) => self.root.name_copy(&content, target, parents, &refusal),
-        }
-    }
-
-    /// Puts the bytes in the place of a damaged object.
-    fn replace(
-        &self,
-        state: &State<S>,
-        target: &Path,
-        size: u64,
-        parents: &mut Parents,
-    ) -> io::Result<Stat> {
-        let content = Content::File(&*self.file, size);
-        let name = self.name(state);
-        let mut second = self.root.second_name(&self.file, name.as_deref(), &content, parents)?;
-        self.root.name_over(&mut second, &content, target, parents)
-    }
-
-    /// Makes the name of an object durable whose bytes are.
-    fn finish(&self, to: &Key, stat: &Stat, parents: &Parents) -> io::Result<()> {
-        let durable = &self.root.durable;
-        durable.sync_directories([self.root.directory_of(to)], parents)?;
-        durable.learn(to, stat);
-        Ok(())
-    }
-
-    /// The session was promoted before: the rest of what that has to do, if it was to the same key.
-    fn promote_again(&self, state: &State<S>, to: &Key) -> Result<Promotion> {
-        let failed = |error| fault("promote", to, error);
-        let ours = self.root.system.stat_file(&self.file).map_err(failed)?;
-        let target = self.root.path_of(to);
-        let found = self.root.look(&target).map_err(failed)?;
-        let is_ours = found.is_some_and(|found| found.is_same_file(&ours));
-        if ours.links <= state.names || !is_ours {
-            return Err(Error::new(ErrorKind::NotFound, "promote").at(to));
-        }
-        let kept = self.root.make_durable("promote", &[(to.clone(), target)])?;
-        match kept[0] {
-            Some(_) => Ok(Promotion::Kept),
-            None => Err(Error::new(ErrorKind::NotFound, "promote").at(to)),
-        }
     }
 
     fn discard(&self, state: &mut State<S>) -> Result<()> {

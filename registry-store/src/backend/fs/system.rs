@@ -2,11 +2,12 @@
 //!
 //! One method per call, no policy: what a refusal means is decided by the callers. Tests put a recording or a
 //! failing system in the place of [`OperatingSystem`].
+#![expect(clippy::disallowed_methods, reason = "the one place with system calls")]
 
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
@@ -336,6 +337,7 @@ const UNNAMED: OFlags = OFlags::empty();
 #[cfg(target_os = "linux")]
 fn read_at_nowait(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<Option<usize>> {
     use rustix::io::{ReadWriteFlags, preadv2};
+    use std::io::IoSliceMut;
 
     let mut buffers = [IoSliceMut::new(buffer)];
     match preadv2(file, &mut buffers, offset, ReadWriteFlags::NOWAIT) {
@@ -397,6 +399,7 @@ mod tests {
         assert!(matches!(system.read_at_nowait(&file, &mut buffer, 3).unwrap(), None | Some(0)));
     }
 
+    #[cfg(target_os = "linux")] // rustix makes pipes nowhere else
     #[test]
     fn a_pipe_in_the_place_of_a_file_does_not_hold_anybody_up() {
         let directory = tempfile::tempdir().unwrap();
