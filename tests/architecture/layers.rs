@@ -34,7 +34,7 @@ const STORE: &[&[&str]] = &[
 /// The modules of `registry-http`, lowest first.
 const HTTP: &[&[&str]] = &[
     &["options"],
-    &["allow", "refusal"],
+    &["refusal"],
     &["body", "endpoint", "headers", "range"],
     // How a failure looks to a client: knows every kind of failure there is.
     &["error"],
