@@ -1,4 +1,4 @@
-//! [`Damage`]: counts of what was found damaged.
+//! [`DamageReport`]: how much was found damaged, and healed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,4 +1,4 @@
-//! [`Error`]: what can go wrong, in the field's words.
+//! [`enum@Error`]: what can go wrong, in the field's words.
 
 use thiserror::Error;
 

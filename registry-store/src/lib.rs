@@ -72,7 +72,7 @@
 //!
 //! | question | place |
 //! |---|---|
-//! | What can be asked for, and how is it spelled? | the values: [`digest`], [`name`], [`reference`], [`upload_id`], [`media_type`], [`descriptor`], [`manifest`] |
+//! | What can be asked for, and how is it spelled? | the values: [`digest`], [`name`], [`mod@reference`], [`upload_id`], [`media_type`], [`descriptor`], [`manifest`] |
 //! | How do I open a store? | [`store::Store`], [`options::StoreOptions`], [`backend::fs`], [`backend::MemoryBackend`] |
 //! | What can I do with a repository? | [`repository::Repository`] and what it hands out: [`blobs`], [`uploads`], [`manifests`], [`tags`], [`referrers`] |
 //! | What can go wrong? | [`error::Error`]; faults of the request and faults of the storage never share a variant |

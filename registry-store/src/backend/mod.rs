@@ -307,7 +307,7 @@ pub enum OpenSession {
     /// A session that exists, from the tip its client was given last, if the client gave one.
     ///
     /// A backend that keeps only one line of bytes goes on from where that ends, whatever the tip: compare
-    /// [`Staged::offset`].
+    /// [`Staged::tip`].
     Resume(Option<Tip>),
 }
 
