@@ -20,12 +20,14 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use crate::headers;
 
-/// How much of a body that nobody wants is read before the answer is sent.
-///
-/// A client that is still sending when the connection closes may never see the answer.
+/// How much of a body that nobody wants is read before the answer is sent, so that the connection can go on.
 const DRAIN_LIMIT: u64 = 256 * 1024;
-/// How long that may take.
-const DRAIN_TIME: Duration = Duration::from_secs(5);
+/// How long that may hold the answer back.
+const DRAIN_TIME: Duration = Duration::from_secs(1);
+/// How long the next part of the rest is waited for, after the answer.
+const DISCARD_IDLE: Duration = Duration::from_secs(5);
+/// How long reading the rest may take in all.
+const DISCARD_TIME: Duration = Duration::from_secs(30);
 
 /// What is wrong with a request's body.
 #[derive(Debug, Error)]
@@ -60,6 +62,8 @@ pub(crate) struct RequestBody {
     ended: bool,
     /// All of it was read, so that the connection can go on.
     whole: bool,
+    /// The client has gone, or stalls: there is nothing to wait for.
+    lost: bool,
     /// The client waits to be asked for its body, and nobody has asked yet.
     held_back: bool,
 }
@@ -79,6 +83,7 @@ impl RequestBody {
             found: 0,
             ended: false,
             whole: false,
+            lost: false,
             held_back: head.headers.contains_key(EXPECT),
         }
     }
@@ -107,16 +112,43 @@ impl RequestBody {
 
     /// Reads what is left of it, up to a limit, and throws it away. `false` if there is more.
     pub(crate) async fn drain(&mut self) -> bool {
-        if self.whole || self.body.is_end_stream() {
-            return true;
-        }
-        if self.held_back {
-            return false; // to read would be to ask for it
-        }
         let end = self.found.saturating_add(DRAIN_LIMIT);
         let drained =
-            timeout(DRAIN_TIME, async { while self.found < end && self.next().await.is_some() {} });
-        drained.await.is_ok() && self.whole
+            timeout(DRAIN_TIME, async { while self.found < end && self.pass_over().await {} });
+        drained.await.is_ok() && self.is_over()
+    }
+
+    /// Reads what is left of it and throws it away, after the answer, for as long as is bearable.
+    ///
+    /// Many a client sends all of its body before it reads. Were the connection or the stream closed under it, the
+    /// reset would take the answer away. Memory stays bounded: one part is held at a time.
+    pub(crate) async fn discard(mut self) {
+        let rest = async { while let Ok(true) = timeout(DISCARD_IDLE, self.pass_over()).await {} };
+        // Whoever still sends then is cut off.
+        let _ = timeout(DISCARD_TIME, rest).await;
+    }
+
+    /// Is there something left that the client may be sending?
+    pub(crate) fn is_coming(&self) -> bool {
+        // To read what is held back would be to ask for it.
+        !self.is_over() && !self.lost && !self.held_back
+    }
+
+    fn is_over(&self) -> bool {
+        self.whole || self.body.is_end_stream()
+    }
+
+    /// Reads a part and throws it away, whatever its length makes of the whole. `false` if none comes.
+    async fn pass_over(&mut self) -> bool {
+        if !self.is_coming() {
+            return false;
+        }
+        match self.body.frame().await {
+            Some(Ok(frame)) => self.found += frame.data_ref().map_or(0, Bytes::len) as u64,
+            Some(Err(_)) => self.lost = true,
+            None => self.whole = true,
+        }
+        self.is_coming()
     }
 
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -130,6 +162,7 @@ impl RequestBody {
 
     fn end(&mut self, fault: Option<BodyFault>) -> Poll<Option<Result<Bytes, BodyError>>> {
         self.ended = true;
+        self.lost = matches!(fault, Some(BodyFault::Idle { .. } | BodyFault::Broken(_)));
         Poll::Ready(fault.map(|fault| Err(fault.into())))
     }
 }
@@ -387,6 +420,39 @@ mod tests {
         let empty = Full::new(Bytes::new());
         let mut body = RequestBody::new(empty, &head, Duration::from_secs(60));
         assert!(body.drain().await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_left_is_read_after_the_answer_until_it_stalls_or_for_so_long() {
+        let part = || Ok::<_, BodyError>(Frame::data(Bytes::from_static(b"a")));
+        let (head, ()) = Request::new(()).into_parts();
+        let took = async |pauses: BoxStream<'static, u64>| {
+            let parts = pauses.then(move |seconds| async move {
+                sleep(Duration::from_secs(seconds)).await;
+                part()
+            });
+            let body = RequestBody::new(StreamBody::new(parts), &head, Duration::from_secs(60));
+            let started = Instant::now();
+            body.discard().await;
+            started.elapsed().as_secs()
+        };
+        assert_eq!(took(stream::iter([1, 2, 3]).boxed()).await, 6);
+        assert_eq!(took(stream::iter([1, 3600]).boxed()).await, 6);
+        assert_eq!(took(stream::repeat(4).boxed()).await, 30);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_too_long_is_still_coming_and_one_that_broke_off_is_not() {
+        let mut long = body(None, vec![Ok("abc"), Ok("def")]);
+        long.expect(2);
+        long.read(100).await.unwrap_err();
+        assert!(long.is_coming());
+        assert!(long.drain().await);
+        assert!(!long.is_coming());
+
+        let mut broken = body(None, vec![Err("cut"), Ok("def")]);
+        broken.read(100).await.unwrap_err();
+        assert!(!broken.is_coming());
     }
 
     fn stored(parts: Parts, size: u64) -> ResponseBody {

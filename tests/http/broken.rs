@@ -1,12 +1,14 @@
 //! What breaks: clients that leave, stall or are not wanted, and storage that fails.
 
+use std::io::{Read as _, Write as _};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::channel::mpsc;
+use futures::channel::{mpsc, oneshot};
 use futures::future::{self, Either};
-use futures::{FutureExt as _, SinkExt as _};
+use futures::{FutureExt as _, SinkExt as _, StreamExt as _, stream};
 use http::{Method, Request, request};
 use registry_http::{Options, service};
 use registry_store::backend::{Backend, ErrorKind, MemoryBackend};
@@ -15,10 +17,12 @@ use registry_store::options::StoreOptions;
 use registry_store::store::Store;
 use registry_tests::backends::{Fault, FaultyBackend, Moment};
 use registry_tests::documents::push_image;
+use registry_tests::plain_http;
 use registry_tests::server::{Client, Protocol, Server, streamed, whole};
 use registry_tests::world::{push, repository};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::spawn_blocking;
 
 use crate::cut::CutBackend;
 use crate::fixture::Fixture;
@@ -123,6 +127,69 @@ async fn a_body_that_is_refused_does_not_cost_the_connection_if_it_is_small() {
     let answered = exchange(&server, &sent).await;
     assert!(answered.starts_with("HTTP/1.1 405 "), "{answered}");
     assert!(answered.ends_with("\r\n\r\n{}"), "{answered}");
+}
+
+/// Where the service listens, through the server that ships, for as long as the runtime lives.
+async fn listen(fixture: &Fixture) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    let service = fixture.service(Options::default());
+    tokio::spawn(registry_http::serve::serve(listener, service, future::pending()));
+    address
+}
+
+/// As many clients do it: the whole request is written before a byte of the answer is read.
+fn write_then_read(address: SocketAddr, head: &str, size: usize) -> (u16, String) {
+    let mut stream = plain_http::connect(address);
+    write!(stream, "{head} HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n")
+        .expect("a connection");
+    write!(stream, "Content-Range: 5-{}\r\n\r\n", 4 + size).expect("a connection");
+    stream.write_all(&vec![b'x'; size]).expect("a server that reads to the end");
+    let answer = plain_http::answer(&mut stream, true);
+    assert_eq!(answer.header("connection"), Some("close"));
+    assert_eq!(stream.read(&mut [0]).expect("an end without a reset"), 0);
+    (answer.status, String::from_utf8(answer.body).expect("JSON"))
+}
+
+#[tokio::test]
+async fn a_client_that_sends_all_before_it_reads_sees_why_it_was_refused() {
+    let fixture = Fixture::new().await;
+    let address = listen(&fixture).await;
+    let start =
+        spawn_blocking(move || plain_http::request(address, "POST", "/v2/new/blobs/uploads/"));
+    let start = start.await.expect("an answer");
+    let location = start.header("location").expect("a session");
+    for (head, size, status, code) in [
+        (format!("PATCH {location}"), 8 << 20, 416, "RANGE_INVALID"),
+        ("PUT /v2/new/manifests/large".to_owned(), 5 << 20, 413, "MANIFEST_INVALID"),
+    ] {
+        let told = head.clone();
+        let answered = spawn_blocking(move || write_then_read(address, &head, size));
+        let (found, body) = answered.await.expect("an answer");
+        assert_eq!(found, status, "{told}");
+        assert!(body.contains(code), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_refused_is_still_read_to_its_end() {
+    let fixture = Fixture::new().await;
+    let address = listen(&fixture).await;
+    let mut client = Client::connect(address, Protocol::Http2).await;
+    let location = start(&mut client).await;
+    let size = 32 << 20;
+    let (sent, all_was_sent) = oneshot::channel();
+    let parts = stream::iter((0..32).map(|_| Ok(Bytes::from(vec![b'x'; 1 << 20]))));
+    // Only a stream that was taken to its end comes to its last item; one that was reset is dropped.
+    let last = stream::once(async move {
+        let _ = sent.send(());
+        Ok(Bytes::new())
+    });
+    let request = ask(Method::PATCH, &location).header("Content-Range", format!("5-{}", 4 + size));
+    let answer = client.send(request, streamed(parts.chain(last))).await;
+    assert_eq!(answer.status, 416);
+    assert_eq!(answer.json()["errors"][0]["code"], "RANGE_INVALID");
+    all_was_sent.await.expect("the stream was not reset");
 }
 
 #[tokio::test]

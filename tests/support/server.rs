@@ -51,8 +51,7 @@ impl Server {
 
     /// Connects to it.
     pub async fn connect(&self, protocol: Protocol) -> Client {
-        let sender = Sender::connect(self.address, protocol).await;
-        Client { address: self.address, protocol, sender }
+        Client::connect(self.address, protocol).await
     }
 }
 
@@ -118,6 +117,11 @@ pub struct Client {
 }
 
 impl Client {
+    /// Connects to what listens there.
+    pub async fn connect(address: SocketAddr, protocol: Protocol) -> Self {
+        Self { address, protocol, sender: Sender::connect(address, protocol).await }
+    }
+
     /// Sends a request and reads the whole answer.
     pub async fn send(&mut self, request: request::Builder, body: ClientBody) -> Answer {
         self.try_send(request, body).await.expect("an answer")

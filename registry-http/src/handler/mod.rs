@@ -60,10 +60,13 @@ pub(crate) async fn answer(
     if call.is_head() {
         *response.body_mut() = ResponseBody::empty();
     }
-    if !body.drain().await && head.version < Version::HTTP_2 {
-        // The rest of the body is not read, so nothing behind it can be.
+    // In HTTP/2 a body has a stream of its own: nothing behind it waits for its end.
+    if head.version < Version::HTTP_2 && !body.drain().await {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(CONNECTION, close);
+    }
+    if body.is_coming() {
+        tokio::spawn(body.discard());
     }
     response
 }
