@@ -11,7 +11,7 @@ use http::uri::Authority;
 use http::{HeaderMap, Method, Uri, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use registry_store::backend::Tip;
-use registry_store::digest::{Algorithm, Digest};
+use registry_store::digest::{Algorithm, AnyDigest, Digest};
 use registry_store::name::{NameError, RepositoryName};
 use registry_store::reference::{Reference, Tag};
 use registry_store::upload_id::UploadId;
@@ -102,7 +102,8 @@ pub(crate) struct PageQuery {
 /// Which page of which referrers is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ReferrersQuery {
-    pub(crate) subject: Digest,
+    /// Need not be of an algorithm that is known.
+    pub(crate) subject: AnyDigest,
     /// As the client wrote it; need not be a media type.
     pub(crate) artifact_type: Option<String>,
     /// `n`: at most so many.
@@ -624,7 +625,7 @@ mod tests {
                 Endpoint::ListTags { name: name.clone(), page: page(last.as_str()) }
             );
             let mut query = ReferrersQuery {
-                subject: digest,
+                subject: AnyDigest::Known(digest),
                 artifact_type: Some(filter),
                 limit: Some(n),
                 after: None,
@@ -716,6 +717,20 @@ mod tests {
         assert_eq!(limit("99999999999999999999999").unwrap(), Some(usize::MAX));
         for n in ["-1", "+1", "x", "1.0", "0x1"] {
             assert!(matches!(limit(n), Err(Refusal::PageNumber { .. })), "{n}");
+        }
+    }
+
+    #[test]
+    fn a_subject_may_be_of_an_algorithm_that_is_not_known() {
+        let parse = |subject: &str| parse("GET", &format!("/v2/a/referrers/{subject}"));
+        for subject in [DIGEST, "blake3:aaa", "multihash+base58:QmRZxt2b1FVZ"] {
+            let Ok(Endpoint::ListReferrers { query, .. }) = parse(subject) else {
+                panic!("{subject} is no subject");
+            };
+            assert_eq!(query.subject.to_string(), subject);
+        }
+        for subject in ["sha256:aaa", "sha512:aaa", "blake3", "blake3:", "BLAKE3:aaa", "latest"] {
+            assert!(matches!(parse(subject), Err(Refusal::Digest(_))), "{subject}");
         }
     }
 

@@ -15,6 +15,8 @@ use serde_json::{Value, json};
 const HELLO: &[u8] = b"hello world";
 /// The content of every config here.
 const CONFIG: &[u8] = b"{}";
+/// A digest of an algorithm that no registry here computes.
+const FOREIGN: &str = "blake3:af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
 
 /// A registry with the repositories `app`, `app/tools` and `zoo`.
 pub(crate) struct Fixture {
@@ -83,6 +85,10 @@ impl Fixture {
         self.name("no-layer", &Digest::sha256(b"no such layer"));
         let about_nothing = referrer("about-nothing", &orphan);
         self.manifest("about-orphan", &manifest(&about_nothing));
+        let mut about_foreign = referrer("about-foreign", &orphan);
+        about_foreign["subject"]["digest"] = json!(FOREIGN);
+        self.manifest("about-foreign", &manifest(&about_foreign));
+        self.name("foreign", FOREIGN);
         let docker = image_document(CONFIG, &[]).to_string();
         let docker = docker.replace("oci.image.manifest.v1", "docker.distribution.manifest.v2");
         self.name("docker.json", &docker);

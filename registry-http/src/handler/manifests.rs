@@ -96,8 +96,10 @@ fn created(
     let to = response.headers_mut();
     to.insert(LOCATION, headers::value(call.links.manifest(name, digest)));
     to.insert(headers::CONTENT_DIGEST, headers::value(digest));
-    if let Some(subject) = manifest.subject() {
-        to.insert(headers::OCI_SUBJECT, headers::value(&subject.digest));
+    // A client that is not told so keeps the list itself, under a tag: no referrers are recorded for a subject
+    // whose digest is of an algorithm that is not known here.
+    if let Some(subject) = manifest.subject().and_then(|subject| subject.digest.known()) {
+        to.insert(headers::OCI_SUBJECT, headers::value(subject));
     }
     for tag in tags {
         to.append(headers::OCI_TAG, headers::value(tag));

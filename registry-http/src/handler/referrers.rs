@@ -29,11 +29,13 @@ pub(super) async fn list(
     let limit = query.limit.map_or(max, |limit| limit.min(max));
     query.limit = Some(limit);
     let referrers = call.repository(name).referrers();
-    let page = match query.artifact_type.as_deref().map(str::parse) {
-        None => collect(&referrers, &query, None).await?,
-        Some(Ok(artifact_type)) => collect(&referrers, &query, Some(&artifact_type)).await?,
-        // No manifest can be of such a type.
-        Some(Err(_)) => Collected::default(),
+    let artifact_type = query.artifact_type.as_deref().map(str::parse).transpose();
+    let page = match (query.subject.known(), artifact_type) {
+        (Some(subject), Ok(artifact_type)) => {
+            collect(&referrers, subject, &query, artifact_type.as_ref()).await?
+        }
+        // No referrers are recorded for such a subject, and no manifest can be of such a type.
+        (None, _) | (_, Err(_)) => Collected::default(),
     };
 
     let mut response = ResponseBody::full(index(&page)).respond(StatusCode::OK);
@@ -75,6 +77,7 @@ impl Collected {
 
 async fn collect(
     referrers: &Referrers,
+    subject: &Digest,
     query: &ReferrersQuery,
     artifact_type: Option<&MediaType>,
 ) -> Result<Collected> {
@@ -83,7 +86,7 @@ async fn collect(
     while page.count < limit {
         let wanted = BATCH.min(limit - page.count);
         let after = page.last.or(query.after);
-        let batch = referrers.list(&query.subject, artifact_type, after.as_ref(), wanted).await?;
+        let batch = referrers.list(subject, artifact_type, after.as_ref(), wanted).await?;
         for descriptor in &batch.items {
             page.push(descriptor);
         }
