@@ -18,6 +18,7 @@ use registry_store::upload_id::UploadId;
 
 use crate::options::{Locations, Options};
 use crate::refusal::{Allow, Refusal};
+use crate::upload_state;
 
 /// The most tags one manifest can be pushed with (OCI distribution-spec: at least 10 should be supported).
 pub(crate) const MAX_TAGS: usize = 50;
@@ -230,11 +231,8 @@ impl<'p> Resource<'p> {
                 start: query.start_upload()?,
             }),
             Self::Upload { name, id } => {
-                let target = UploadTarget {
-                    name: repository_name(name)?,
-                    id: id.parse()?,
-                    tip: query.tip()?,
-                };
+                let (name, id) = (repository_name(name)?, id.parse()?);
+                let target = UploadTarget { tip: query.tip(&name, id)?, name, id };
                 Ok(match *method {
                     Method::PATCH => Endpoint::AppendUpload(target),
                     Method::PUT => {
@@ -394,22 +392,29 @@ impl<'q> Query<'q> {
         }
     }
 
-    fn tip(self) -> Result<Option<Tip>, Refusal> {
-        let token = self.first(TIP).map(Cow::into_owned);
-        let Some(offset) = self.first(OFFSET) else {
+    /// What a session's address says of how far it has come: ours, or else Distribution's.
+    fn tip(self, name: &RepositoryName, id: UploadId) -> Result<Option<Tip>, Refusal> {
+        if let Some(offset) = self.first(OFFSET) {
+            let token = self.first(TIP).map(Cow::into_owned);
+            let digits = offset.bytes().all(|b| b.is_ascii_digit());
+            return match offset.parse() {
+                Ok(offset) if digits => Ok(Some(Tip { offset, token })),
+                _ => Err(Refusal::UploadAddress),
+            };
+        }
+        let Some(state) = self.first(STATE) else {
             return Ok(None);
         };
-        let digits = offset.bytes().all(|b| b.is_ascii_digit());
-        match offset.parse() {
-            Ok(offset) if digits => Ok(Some(Tip { offset, token })),
-            _ => Err(Refusal::UploadAddress),
-        }
+        let offset = upload_state::offset(&state, name, id).ok_or(Refusal::UploadState)?;
+        Ok(Some(Tip { offset, token: None }))
     }
 }
 
 /// The parameters of a session's address that are ours.
 const OFFSET: &str = "_offset";
 const TIP: &str = "_tip";
+/// The one that is Distribution's.
+const STATE: &str = "_state";
 
 /// Makes the addresses that answers point at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -772,6 +777,26 @@ mod tests {
         assert!(matches!(parse("PUT", &url("_offset=1")), Err(Refusal::DigestMissing)));
         assert!(matches!(parse("PUT", &url("digest=x")), Err(Refusal::Digest(_))));
         assert!(matches!(parse("GET", "/v2/a/blobs/uploads/no-uuid"), Err(Refusal::UploadId(_))));
+    }
+
+    #[test]
+    fn a_session_of_distribution_says_in_its_state_how_far_it_has_come() {
+        // {"Name":"a","UUID":"6b3c9a93-af5d-473f-a4ff-9710022185cd","Offset":5,"StartedAt":"2026-01-02T03:04:05Z"}
+        const STATE: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB7Ik5hbWUiOiJhIiwiVVVJRCI6IjZiM2M5YTkzLWFmNWQt\
+                             NDczZi1hNGZmLTk3MTAwMjIxODVjZCIsIk9mZnNldCI6NSwiU3RhcnRlZEF0IjoiMjAyNi0wMS0wMlQwMzowNDow\
+                             NVoifQ==";
+        let tip = |path: &str| match parse("PATCH", path) {
+            Ok(Endpoint::AppendUpload(target)) => Ok(target.tip.map(|tip| tip.offset)),
+            Ok(other) => panic!("{other:?}"),
+            Err(refusal) => Err(refusal),
+        };
+        let url = format!("/v2/a/blobs/uploads/{ID}?_state={STATE}");
+        assert_eq!(tip(&url).unwrap(), Some(5));
+        assert_eq!(tip(&url.replace('=', "%3D").replacen("%3D", "=", 1)).unwrap(), Some(5));
+        assert_eq!(tip(&format!("{url}&_offset=7")).unwrap(), Some(7));
+        assert!(matches!(tip(&url.replace("/a/", "/b/")), Err(Refusal::UploadState)));
+        let other = url.replace(ID, "00000000-af5d-473f-a4ff-9710022185cd");
+        assert!(matches!(tip(&other), Err(Refusal::UploadState)));
     }
 
     #[test]

@@ -140,6 +140,8 @@ fn of_refusal(refusal: &Refusal) -> Wire {
         Refusal::NoSuchReference(_) => (StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN"),
         Refusal::UploadId(_) => (StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN"),
         Refusal::UploadAddress => (StatusCode::BAD_REQUEST, "BLOB_UPLOAD_INVALID"),
+        // As Distribution answers, so that its clients begin anew.
+        Refusal::UploadState => (StatusCode::NOT_FOUND, "BLOB_UPLOAD_INVALID"),
         Refusal::PageNumber { .. } => (StatusCode::BAD_REQUEST, "PAGINATION_NUMBER_INVALID"),
         Refusal::TooManyTags { .. } => (StatusCode::URI_TOO_LONG, "TAG_INVALID"),
         Refusal::ContentRange { .. } => (StatusCode::BAD_REQUEST, "RANGE_INVALID"),

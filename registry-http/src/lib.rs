@@ -45,6 +45,7 @@ mod options;
 mod range;
 mod refusal;
 pub mod serve;
+mod upload_state;
 
 use std::convert::Infallible;
 use std::fmt;

@@ -43,6 +43,9 @@ pub(crate) enum Refusal {
     /// The parameters that were handed out with a session's address came back changed.
     #[error("expected the address of the upload session as it was given in Location")]
     UploadAddress,
+    /// Distribution's parameter of a session's address is not one, or is of another session.
+    #[error("expected the _state that was given with the address of this upload session")]
+    UploadState,
     /// `n` is not a number.
     #[error("expected a number of entries n, 0 or greater, found {found:?}")]
     PageNumber { found: String },

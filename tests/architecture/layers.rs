@@ -35,7 +35,7 @@ const STORE: &[&[&str]] = &[
 const HTTP: &[&[&str]] = &[
     &["options"],
     &["refusal"],
-    &["body", "endpoint", "headers", "range"],
+    &["body", "endpoint", "headers", "range", "upload_state"],
     // How a failure looks to a client: knows every kind of failure there is.
     &["error"],
     &["handler"],

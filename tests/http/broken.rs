@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE;
 use bytes::Bytes;
 use futures::channel::{mpsc, oneshot};
 use futures::future::{self, Either};
@@ -20,6 +22,7 @@ use registry_tests::documents::push_image;
 use registry_tests::plain_http;
 use registry_tests::server::{Client, Protocol, Server, streamed, whole};
 use registry_tests::world::{push, repository};
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::spawn_blocking;
@@ -127,6 +130,32 @@ async fn a_body_that_is_refused_does_not_cost_the_connection_if_it_is_small() {
     let answered = exchange(&server, &sent).await;
     assert!(answered.starts_with("HTTP/1.1 405 "), "{answered}");
     assert!(answered.ends_with("\r\n\r\n{}"), "{answered}");
+}
+
+#[tokio::test]
+async fn a_stream_that_a_client_of_distribution_sends_twice_is_appended_once() {
+    let fixture = Fixture::new().await;
+    let server = Server::start(fixture.service(Options::default())).await;
+    let mut client = server.connect(Protocol::Http1).await;
+    let location = start(&mut client).await;
+    let session = location.split('?').next().expect("a path");
+    let id = session.rsplit('/').next().expect("an id");
+    let state = |name: &str, offset: u64| {
+        let state = json!({"Name": name, "UUID": id, "Offset": offset, "StartedAt": "2026-01-02T03:04:05Z"});
+        let signed = [[0; 32].as_slice(), state.to_string().as_bytes()].concat();
+        format!("{session}?_state={}", URL_SAFE.encode(signed))
+    };
+    for status in [202, 416] {
+        let answer = client.send(ask(Method::PATCH, &state("new", 0)), whole("abc")).await;
+        assert_eq!((answer.status.as_u16(), answer.header("range")), (status, "0-2"));
+    }
+    for url in [state("other", 3), format!("{session}?_state=nonsense")] {
+        let answer = client.send(ask(Method::PATCH, &url), whole("def")).await;
+        assert_eq!(answer.status, 404);
+        assert_eq!(answer.json()["errors"][0]["code"], "BLOB_UPLOAD_INVALID");
+    }
+    let url = format!("{}&digest={}", state("new", 3), Digest::sha256(b"abcdef"));
+    assert_eq!(client.send(ask(Method::PUT, &url), whole("def")).await.status, 201);
 }
 
 /// Where the service listens, through the server that ships, for as long as the runtime lives.
