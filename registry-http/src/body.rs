@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt};
 use http::header::{CONTENT_LENGTH, EXPECT};
@@ -94,20 +94,32 @@ impl RequestBody {
     }
 
     /// Reads all of it, or one byte more than `limit` of it.
+    ///
+    /// A part is let go of as soon as the next one comes: each keeps the buffer it was read into, however small it is.
     pub(crate) async fn read(&mut self, limit: usize) -> Result<Bytes, BodyError> {
-        let mut parts = Vec::new();
-        let mut left = limit + 1;
-        while left > 0
-            && let Some(part) = self.try_next().await?
-        {
-            let part = part.slice(..part.len().min(left));
-            left -= part.len();
-            parts.push(part);
+        let most = limit + 1;
+        let cut = |part: &Bytes, left: usize| part.slice(..part.len().min(left));
+        let Some(first) = self.try_next().await? else {
+            return Ok(Bytes::new());
+        };
+        let first = cut(&first, most);
+        if first.len() == most {
+            return Ok(first);
         }
-        match parts.len() {
-            1 => Ok(parts.remove(0)),
-            _ => Ok(parts.concat().into()),
+        let Some(second) = self.try_next().await? else {
+            return Ok(first); // most manifests come in one part
+        };
+        let declared = self.expected.and_then(|length| usize::try_from(length).ok());
+        let mut all = BytesMut::with_capacity(declared.unwrap_or_default().min(most));
+        all.extend_from_slice(&first);
+        drop(first);
+        let mut next = Some(second);
+        while let Some(part) = next {
+            all.extend_from_slice(&cut(&part, most - all.len()));
+            drop(part);
+            next = if all.len() < most { self.try_next().await? } else { None };
         }
+        Ok(all.freeze())
     }
 
     /// Reads what is left of it, up to a limit, and throws it away. `false` if there is more.
@@ -325,6 +337,9 @@ struct WrongSize;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
     use futures::stream;
     use http::Request;
@@ -362,6 +377,44 @@ mod tests {
     async fn no_more_than_one_byte_beyond_the_limit_is_kept() {
         let mut body = body(None, vec![Ok("abc"), Ok("def"), Ok("ghi")]);
         assert_eq!(body.read(4).await.unwrap(), "abcde");
+    }
+
+    /// A part that tells how many like it there are.
+    struct Held {
+        _counted: Arc<()>,
+    }
+
+    impl AsRef<[u8]> for Held {
+        fn as_ref(&self) -> &[u8] {
+            b"x"
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_of_many_small_parts_is_collected_as_it_comes() {
+        let held = Arc::new(());
+        let most = Arc::new(AtomicUsize::new(0));
+        let parts = stream::iter(0..1000).map({
+            let (held, most) = (Arc::clone(&held), Arc::clone(&most));
+            move |_| {
+                let part = Bytes::from_owner(Held { _counted: Arc::clone(&held) });
+                // Of those that are counted, two are not parts.
+                most.fetch_max(Arc::strong_count(&held) - 2, Ordering::Relaxed);
+                Ok::<_, BodyError>(Frame::data(part))
+            }
+        });
+        let (head, ()) = Request::new(()).into_parts();
+        let mut body = RequestBody::new(StreamBody::new(parts), &head, Duration::from_secs(60));
+        assert_eq!(body.read(999).await.unwrap().len(), 1000);
+        assert!(most.load(Ordering::Relaxed) <= 2, "{most:?} parts were held at once");
+    }
+
+    #[tokio::test]
+    async fn a_body_of_one_part_is_not_copied() {
+        let whole = Bytes::from_static(b"abcdef");
+        let (head, ()) = Request::new(()).into_parts();
+        let mut body = RequestBody::new(Full::new(whole.clone()), &head, Duration::from_secs(60));
+        assert_eq!(body.read(100).await.unwrap().as_ptr(), whole.as_ptr());
     }
 
     #[tokio::test]
