@@ -11,7 +11,6 @@ use futures::stream::BoxStream;
 use crate::backend::{
     self, BackendExt as _, ErrorKind, Object, Promotion, Put, PutMode, ReadRange, Stage, Staged,
 };
-use crate::detach::to_the_end;
 use crate::digest::{Digest, Hasher};
 use crate::error::{BodyError, Error, Result};
 use crate::ingest::ingest;
@@ -120,13 +119,15 @@ impl Blobs {
             return Err(Error::DigestMismatch { expected: *digest, found });
         }
         let (shared, layout) = (self.shared.clone(), self.layout.clone());
-        to_the_end(async move {
-            commit(&shared, &layout, staged.as_mut(), &found, size).await?;
-            // Dropping it instead would do; what is left would be litter.
-            staged.discard().await?;
-            Ok(size)
-        })
-        .await
+        self.shared
+            .detached
+            .run(async move {
+                commit(&shared, &layout, staged.as_mut(), &found, size).await?;
+                // Dropping it instead would do; what is left would be litter.
+                staged.discard().await?;
+                Ok(size)
+            })
+            .await
     }
 
     /// Takes a blob from the repository. Other repositories keep it, and its bytes stay until collected.
@@ -138,7 +139,7 @@ impl Blobs {
         let link = self.layout.layer_link(digest);
         self.linked(digest).await?;
         let shared = self.shared.clone();
-        to_the_end(async move { Ok(shared.backend.delete(&[link]).await?) }).await
+        self.shared.detached.run(async move { Ok(shared.backend.delete(&[link]).await?) }).await
     }
 
     /// The digest the bytes of a blob of this repository are kept under.
@@ -224,8 +225,11 @@ pub(crate) async fn write_small(shared: &Shared, digest: &Digest, bytes: &Bytes)
     if found.as_ref() == Some(bytes) {
         return Ok(());
     }
-    shared.damage.blob(&key, found.map_or(0, |found| found.len() as u64));
     shared.backend.put(&key, bytes.clone(), PutMode::Overwrite).await?;
-    shared.damage.healed(&key);
+    // If nothing was found, somebody took it away after it was kept; that is no damage.
+    if let Some(found) = found {
+        shared.damage.blob(&key, found.len() as u64);
+        shared.damage.healed(&key);
+    }
     Ok(())
 }

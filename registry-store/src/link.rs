@@ -17,14 +17,10 @@ const LIMIT: u64 = 256;
 /// The digest a link holds. A link that is empty or holds no digest is damaged: it is reported, and as good as
 /// not there.
 pub(crate) async fn read(shared: &Shared, key: &Key) -> Result<Option<Digest>> {
-    let Some(bytes) = shared.backend.read_small(key, LIMIT).await? else {
-        return Ok(None);
-    };
-    let digest = std::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok());
-    if digest.is_none() {
-        shared.damage.link(key);
-    }
-    Ok(digest)
+    Ok(match look(shared, key).await? {
+        Found::Digest(digest) => Some(digest),
+        Found::Nothing | Found::Damaged => None,
+    })
 }
 
 /// What a link to `digest` holds.
@@ -61,13 +57,35 @@ pub(crate) fn replace(key: Key, digest: &Digest) -> PutRequest {
 
 /// Replaces the link `key` unless it is one to `digest`.
 pub(crate) async fn replace_unless_good(shared: &Shared, key: &Key, digest: &Digest) -> Result<()> {
-    let found = read(shared, key).await?;
-    if found == Some(*digest) {
+    let found = look(shared, key).await?;
+    if let Found::Digest(found) = &found
+        && found == digest
+    {
         return Ok(());
     }
     shared.backend.put(key, content(digest), PutMode::Overwrite).await?;
-    if found.is_none() {
+    if matches!(found, Found::Damaged) {
         shared.damage.healed(key);
     }
     Ok(())
+}
+
+/// What is where a link should be.
+enum Found {
+    Nothing,
+    Damaged,
+    Digest(Digest),
+}
+
+async fn look(shared: &Shared, key: &Key) -> Result<Found> {
+    let Some(bytes) = shared.backend.read_small(key, LIMIT).await? else {
+        return Ok(Found::Nothing);
+    };
+    Ok(match std::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok()) {
+        Some(digest) => Found::Digest(digest),
+        None => {
+            shared.damage.link(key);
+            Found::Damaged
+        }
+    })
 }

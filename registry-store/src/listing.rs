@@ -36,7 +36,7 @@ pub(crate) async fn digests(
         };
         // One more than asked for tells whether there are more.
         while found.len() <= limit {
-            let wanted = (limit - found.len()).saturating_add(1).min(BATCH);
+            let wanted = (limit - found.len()).saturating_add(1).min(BATCH + 1);
             let place = place(algorithm);
             let batch = shared.backend.list_children(&place, cursor.as_deref(), wanted).await?;
             let names = batch.items.iter().filter(|child| child.is_prefix());

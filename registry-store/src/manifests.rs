@@ -7,7 +7,6 @@ use bytes::Bytes;
 
 use crate::backend::{Key, LockMode, Meta, ReadRange};
 use crate::blobs;
-use crate::detach::to_the_end;
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, Result};
 use crate::ingest::hash;
@@ -83,14 +82,16 @@ impl Manifests {
         }
         let (this, manifest, digest, tags) =
             (self.clone(), manifest.clone(), *digest, tags.to_vec());
-        to_the_end(async move {
-            let mut needs = this.look_for_dependencies(&manifest).await?;
-            needs.push(Need::itself(&this.layout, &digest));
-            let scope = this.layout.root();
-            let _lock = this.shared.backend.lock(scope, LockMode::Shared).await?;
-            this.write(&manifest, &digest, &tags, &needs).await
-        })
-        .await
+        self.shared
+            .detached
+            .run(async move {
+                let mut needs = this.look_for_dependencies(&manifest).await?;
+                needs.push(Need::itself(&this.layout, &digest));
+                let scope = this.layout.root();
+                let _lock = this.shared.backend.lock(scope, LockMode::Shared).await?;
+                this.write(&manifest, &digest, &tags, &needs).await
+            })
+            .await
     }
 
     /// Takes a manifest, and every tag on it, from the repository. Other repositories keep it, and its bytes
@@ -104,12 +105,14 @@ impl Manifests {
     /// Errors: `ManifestUnknown`.
     pub async fn delete(&self, digest: &Digest) -> Result<()> {
         let (this, digest) = (self.clone(), *digest);
-        to_the_end(async move {
-            let scope = this.layout.root();
-            let _lock = this.shared.backend.lock(scope, LockMode::Exclusive).await?;
-            this.remove(&digest).await
-        })
-        .await
+        self.shared
+            .detached
+            .run(async move {
+                let scope = this.layout.root();
+                let _lock = this.shared.backend.lock(scope, LockMode::Exclusive).await?;
+                this.remove(&digest).await
+            })
+            .await
     }
 
     async fn read(&self, digest: &Digest) -> Result<Option<StoredManifest>> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::backend::Backend;
 use crate::buffers::Buffers;
 use crate::damage::Damage;
+use crate::detach::Detached;
 use crate::guard::Guard;
 use crate::options::StoreOptions;
 use crate::turns::Turns;
@@ -18,6 +19,7 @@ pub(crate) struct Shared {
     pub(crate) buffers: Buffers,
     pub(crate) turns: Turns,
     pub(crate) damage: Damage,
+    pub(crate) detached: Detached,
 }
 
 impl Shared {
@@ -29,6 +31,7 @@ impl Shared {
             buffers: Buffers::default(),
             turns: Turns::default(),
             damage: Damage::default(),
+            detached: Detached::default(),
         }
     }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::backend::{Key, LockMode, Put};
-use crate::detach::to_the_end;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::layout::RepositoryLayout;
@@ -45,7 +44,7 @@ impl Tags {
         let mut after = after.map(ToOwned::to_owned);
         // One more than asked for tells whether there are more.
         while found.len() <= limit {
-            let wanted = (limit - found.len()).saturating_add(1).min(BATCH);
+            let wanted = (limit - found.len()).saturating_add(1).min(BATCH + 1);
             let batch = self.names(after.as_deref(), wanted).await?;
             found.extend(self.existing(&batch.items).await?);
             after = batch.next_after().map(Tag::to_string);
@@ -81,12 +80,14 @@ impl Tags {
     /// Errors: `ManifestUnknown`.
     pub async fn delete(&self, tag: &Tag) -> Result<()> {
         let (this, tag) = (self.clone(), tag.clone());
-        to_the_end(async move {
-            let scope = this.layout.root();
-            let _lock = this.shared.backend.lock(scope, LockMode::Exclusive).await?;
-            if this.remove(&tag).await? { Ok(()) } else { Err(this.unknown(&tag)) }
-        })
-        .await
+        self.shared
+            .detached
+            .run(async move {
+                let scope = this.layout.root();
+                let _lock = this.shared.backend.lock(scope, LockMode::Exclusive).await?;
+                if this.remove(&tag).await? { Ok(()) } else { Err(this.unknown(&tag)) }
+            })
+            .await
     }
 
     /// The manifest a tag points at; `None` if there is no such tag.
