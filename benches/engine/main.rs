@@ -1,6 +1,6 @@
 //! The store over the filesystem backend: pushes, pulls, manifests, tags.
 //!
-//! `cargo bench` measures, `cargo bench -- --quick` tries everything with little data.
+//! `cargo bench -p registry-benches` measures; with `-- --quick` behind it, it tries everything with little data.
 #![expect(clippy::print_stdout, reason = "a bench prints its tables")]
 
 mod baseline;

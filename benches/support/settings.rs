@@ -3,7 +3,7 @@
 use std::env;
 use std::path::PathBuf;
 
-/// `cargo bench -- [--quick] [--dir DIRECTORY] [WORD]`
+/// `cargo bench -p registry-benches -- [--quick] [--dir DIRECTORY] [WORD]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// A short run: small content, few rounds. Its figures tell only that everything works.

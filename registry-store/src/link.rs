@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 
-use crate::backend::{BackendExt as _, Key, Meta, Put, PutMode, PutRequest};
+use crate::backend::{BackendExt as _, Key, Put, PutMode};
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::shared::Shared;
@@ -17,24 +17,15 @@ const LIMIT: u64 = 256;
 /// The digest a link holds. A link that is empty or holds no digest is damaged: it is reported, and as good as
 /// not there.
 pub(crate) async fn read(shared: &Shared, key: &Key) -> Result<Option<Digest>> {
-    let Some(bytes) = shared.backend.read_small(key, LIMIT).await? else {
-        return Ok(None);
-    };
-    let digest = std::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok());
-    if digest.is_none() {
-        shared.damage.link(key);
-    }
-    Ok(digest)
+    Ok(match look(shared, key).await? {
+        Found::Digest(digest) => Some(digest),
+        Found::Nothing | Found::Damaged => None,
+    })
 }
 
 /// What a link to `digest` holds.
-pub(crate) fn content(digest: &Digest) -> Bytes {
+fn content(digest: &Digest) -> Bytes {
     digest.to_string().into()
-}
-
-/// Could an object of this size be a link to `digest`? Saves reading it where its presence is what counts.
-pub(crate) fn fits(meta: Meta, digest: &Digest) -> bool {
-    meta.size == digest.to_string().len() as u64
 }
 
 /// Makes `key` a link to `digest` that is durable on return; one that is there already is kept if it is good.
@@ -49,25 +40,43 @@ pub(crate) async fn write(shared: &Shared, key: &Key, digest: &Digest) -> Result
     Ok(())
 }
 
-/// A request to write the link `key` if there is none.
-pub(crate) fn create(key: Key, digest: &Digest) -> PutRequest {
-    PutRequest { key, bytes: content(digest), mode: PutMode::Create }
-}
-
-/// A request to make the link `key` point at `digest`, whatever it pointed at.
-pub(crate) fn replace(key: Key, digest: &Digest) -> PutRequest {
-    PutRequest { key, bytes: content(digest), mode: PutMode::Overwrite }
+/// Makes `key` a link to `digest`, durable on return, whatever it pointed at. One effect, by rename.
+pub(crate) async fn replace(shared: &Shared, key: &Key, digest: &Digest) -> Result<()> {
+    shared.backend.put(key, content(digest), PutMode::Overwrite).await?;
+    Ok(())
 }
 
 /// Replaces the link `key` unless it is one to `digest`.
-pub(crate) async fn replace_unless_good(shared: &Shared, key: &Key, digest: &Digest) -> Result<()> {
-    let found = read(shared, key).await?;
-    if found == Some(*digest) {
+async fn replace_unless_good(shared: &Shared, key: &Key, digest: &Digest) -> Result<()> {
+    let found = look(shared, key).await?;
+    if let Found::Digest(found) = &found
+        && found == digest
+    {
         return Ok(());
     }
     shared.backend.put(key, content(digest), PutMode::Overwrite).await?;
-    if found.is_none() {
+    if matches!(found, Found::Damaged) {
         shared.damage.healed(key);
     }
     Ok(())
+}
+
+/// What is where a link should be.
+enum Found {
+    Nothing,
+    Damaged,
+    Digest(Digest),
+}
+
+async fn look(shared: &Shared, key: &Key) -> Result<Found> {
+    let Some(bytes) = shared.backend.read_small(key, LIMIT).await? else {
+        return Ok(Found::Nothing);
+    };
+    Ok(match std::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok()) {
+        Some(digest) => Found::Digest(digest),
+        None => {
+            shared.damage.link(key);
+            Found::Damaged
+        }
+    })
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::blobs;
-use crate::detach::to_the_end;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::layout::{self, RepositoryLayout};
@@ -45,11 +44,12 @@ async fn adopt(
     stored: Digest,
     to: &RepositoryLayout,
 ) -> Result<bool> {
-    if blobs::size(shared, &stored).await?.is_none() {
+    if blobs::look(shared, &stored).await?.is_none() {
         return Ok(false);
     }
-    let (shared, link) = (shared.clone(), to.layer_link(digest));
-    to_the_end(async move {
+    let (this, link) = (shared.clone(), to.layer_link(digest));
+    let linking = async move {
+        let shared = this;
         let blob = [layout::blob(&stored)];
         let is_there = |found: Vec<Option<_>>| found.iter().all(Option::is_some);
         if !is_there(shared.guard.confirm(&blob).await?) {
@@ -57,6 +57,6 @@ async fn adopt(
         }
         link::write(&shared, &link, &stored).await?;
         Ok(is_there(shared.guard.confirm(&blob).await?))
-    })
-    .await
+    };
+    shared.detached.run(linking).await
 }

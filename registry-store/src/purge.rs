@@ -27,20 +27,27 @@ pub struct PurgeReport {
 /// Removes what was begun longer ago than `older_than`: upload sessions by their `startedat`; what is left of
 /// sessions without one, and the backend's own temporary files, by when they were last written.
 ///
-/// Every step stands alone; a crash between two leaves the rest to the next round.
+/// Every step stands alone; a crash between two, or a session that cannot be removed, leaves the rest to the next
+/// round. The first error is returned after all that could be removed was.
 pub(crate) async fn purge(shared: &Arc<Shared>, older_than: Duration) -> Result<PurgeReport> {
     let now = shared.options.clock.now();
     let before = now.checked_sub(older_than).unwrap_or(SystemTime::UNIX_EPOCH);
-    let mut round = Round { shared, before, report: PurgeReport::default() };
-    round.below(&layout::repositories(), "").await?;
+    let mut round = Round { shared, before, report: PurgeReport::default(), failed: None };
+    let walked = round.below(&layout::repositories(), "").await;
     round.report.litter += shared.backend.expire_staged(before).await?;
-    Ok(round.report)
+    walked?;
+    match round.failed {
+        Some(error) => Err(error),
+        None => Ok(round.report),
+    }
 }
 
 struct Round<'s> {
     shared: &'s Arc<Shared>,
     before: SystemTime,
     report: PurgeReport,
+    /// What went wrong first with one session or place. It does not keep the others from expiring.
+    failed: Option<Error>,
 }
 
 impl Round<'_> {
@@ -55,13 +62,16 @@ impl Round<'_> {
                     let Ok(nested) = place.child(child.name()) else {
                         continue;
                     };
-                    if child.name() == reserved::UPLOADS {
-                        self.sessions(name, &nested).await?;
+                    let done = if child.name() == reserved::UPLOADS {
+                        self.sessions(name, &nested).await
                     } else if is_name_component(child.name()) {
                         let separator = if name.is_empty() { "" } else { "/" };
                         let name = format!("{name}{separator}{}", child.name());
-                        self.below(&nested, &name).await?;
-                    }
+                        self.below(&nested, &name).await
+                    } else {
+                        continue;
+                    };
+                    done.unwrap_or_else(|error| self.go_on(&nested, error));
                 }
                 cursor = page.next_after().map(|child| child.name().to_owned());
                 if cursor.is_none() {
@@ -86,7 +96,8 @@ impl Round<'_> {
                 let Ok(id) = child.name().parse() else {
                     continue;
                 };
-                self.session(&layout, id).await?;
+                let done = self.session(&layout, id).await;
+                done.unwrap_or_else(|error| self.go_on(&layout.session(id).root, error));
             }
             cursor = page.next_after().map(|child| child.name().to_owned());
             if cursor.is_none() {
@@ -109,6 +120,12 @@ impl Round<'_> {
         }
     }
 
+    /// Something could not be looked at, or removed. The rest is.
+    fn go_on(&mut self, at: &Key, error: Error) {
+        tracing::warn!(key = %at, %error, "expiry passes this over");
+        self.failed.get_or_insert(error);
+    }
+
     /// Ends an expired session. One that another process holds is left to the next round.
     async fn end(&mut self, layout: &RepositoryLayout, id: UploadId) -> Result<()> {
         match Session::open(self.shared, layout, id, None).await {
@@ -123,16 +140,19 @@ impl Round<'_> {
         }
     }
 
-    /// Is all that is left of a session without a mark old? A session that just begins has no mark yet.
+    /// Is all that is left of a session without a mark old? A session that just begins has no mark yet, and
+    /// perhaps nothing at all.
     async fn is_litter(&self, root: &Key) -> Result<bool> {
         let mut objects = self.shared.backend.list(root, None);
+        let mut any = false;
         while let Some(key) = objects.try_next().await? {
             let meta = self.shared.backend.head(&key).await?;
             let modified = meta.and_then(|meta| meta.modified);
             if modified.is_none_or(|modified| modified >= self.before) {
                 return Ok(false);
             }
+            any = true;
         }
-        Ok(true)
+        Ok(any)
     }
 }

@@ -52,7 +52,7 @@ impl Referrers {
         let mut after = after.copied();
         // One more than asked for tells whether there are more.
         while found.len() <= limit {
-            let wanted = (limit - found.len()).saturating_add(1).min(listing::BATCH);
+            let wanted = (limit - found.len()).saturating_add(1).min(listing::BATCH + 1);
             let place = |algorithm| self.layout.referrers(subject, algorithm);
             let recorded = listing::digests(&self.shared, place, after.as_ref(), wanted).await?;
             let batch = merged(recorded, &listed_by_clients, after.as_ref(), wanted);

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use crate::backend::Backend;
 use crate::buffers::Buffers;
 use crate::damage::Damage;
+use crate::detach::Detached;
 use crate::guard::Guard;
 use crate::options::StoreOptions;
 use crate::turns::Turns;
@@ -18,6 +21,9 @@ pub(crate) struct Shared {
     pub(crate) buffers: Buffers,
     pub(crate) turns: Turns,
     pub(crate) damage: Damage,
+    pub(crate) detached: Detached,
+    /// Who may read a whole blob to tell whether it is damaged: a client can ask for that with a few bytes.
+    pub(crate) judging: Semaphore,
 }
 
 impl Shared {
@@ -29,6 +35,8 @@ impl Shared {
             buffers: Buffers::default(),
             turns: Turns::default(),
             damage: Damage::default(),
+            detached: Detached::default(),
+            judging: Semaphore::new(2),
         }
     }
 }

@@ -55,6 +55,14 @@ impl Store {
         purge::purge(&self.shared, older_than).await
     }
 
+    /// Waits for the work that goes on when its caller has left: commits, manifest puts and deletes.
+    ///
+    /// For a program that ends: a lock between processes must not be let go of before the last write that was
+    /// made under it, which is certain only once this has returned, or the process is gone.
+    pub async fn finish_detached(&self) {
+        self.shared.detached.finished().await;
+    }
+
     /// Background work, for ever: the embedder spawns it, or not. A failed round is logged, and followed by
     /// the next.
     ///

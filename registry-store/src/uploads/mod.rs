@@ -11,8 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::Stream;
 
-use crate::backend::{BackendExt as _, OpenSession, PutMode, Stage, Tip};
-use crate::detach::to_the_end;
+use crate::backend::{BackendExt as _, ErrorKind, OpenSession, PutMode, Stage, Tip};
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::error::{BodyError, Error, Result};
 use crate::layout::RepositoryLayout;
@@ -77,7 +76,7 @@ impl Uploads {
     ///
     /// Errors: `UploadUnknown`.
     pub async fn status(&self, id: UploadId, tip: Option<Tip>) -> Result<UploadStatus> {
-        let session = self.open(id, tip).await?;
+        let session = self.open(id, tip).await.map_err(|error| self.if_gone(id, error))?;
         Ok(UploadStatus { id, tip: session.tip() })
     }
 
@@ -91,15 +90,18 @@ impl Uploads {
     where
         S: Stream<Item = Result<Bytes, BodyError>> + Send,
     {
-        let mut session = self.open(id, at.tip.clone()).await?;
-        session.expect_at(&at)?;
-        session.restore_hash().await?;
-        let taken = session.take_in(body).await;
-        if let Err(Error::Storage(_)) = taken {
-            return Err(taken.err().unwrap_or_else(|| self.unknown(id)));
-        }
-        let tip = session.persist().await?;
-        taken.map(|()| UploadStatus { id, tip })
+        let appended = async {
+            let mut session = self.open(id, at.tip.clone()).await?;
+            session.expect_at(&at)?;
+            session.restore_hash().await?;
+            let taken = session.take_in(body).await;
+            if let Err(error @ Error::Storage(_)) = taken {
+                return Err(error);
+            }
+            let tip = session.persist().await?;
+            taken.map(|()| UploadStatus { id, tip })
+        };
+        appended.await.map_err(|error| self.if_gone(id, error))
     }
 
     /// Adds a last body, which may be empty, makes the whole a blob of the repository, and ends the session.
@@ -122,14 +124,17 @@ impl Uploads {
     where
         S: Stream<Item = Result<Bytes, BodyError>> + Send,
     {
-        let mut session = self.open_any(id, at.tip.clone()).await?;
-        if !session.is_promoted() {
-            session.expect_at(&at)?;
-            session.restore_hash().await?;
-            session.take_in_and_verify(body, digest).await?;
-        }
-        let digest = *digest;
-        to_the_end(async move { session.finish(&digest).await }).await
+        let committed = async {
+            let mut session = self.open_any(id, at.tip.clone()).await?;
+            if !session.is_promoted() {
+                session.expect_at(&at)?;
+                session.restore_hash().await?;
+                session.take_in_and_verify(body, digest).await?;
+            }
+            let digest = *digest;
+            self.shared.detached.run(async move { session.finish(&digest).await }).await
+        };
+        committed.await.map_err(|error| self.if_gone(id, error))
     }
 
     /// Ends a session and removes what it holds.
@@ -137,7 +142,8 @@ impl Uploads {
     /// Errors: `UploadUnknown`.
     pub async fn cancel(&self, id: UploadId) -> Result<()> {
         let session = self.open(id, None).await?;
-        to_the_end(session.discard()).await
+        let discarded = self.shared.detached.run(session.discard()).await;
+        discarded.map_err(|error| self.if_gone(id, error))
     }
 
     /// Opens a session that can still be added to.
@@ -149,6 +155,15 @@ impl Uploads {
     async fn open_any(&self, id: UploadId, tip: Option<Tip>) -> Result<Session> {
         let session = Session::open(&self.shared, &self.layout, id, tip).await?;
         session.ok_or_else(|| self.unknown(id))
+    }
+
+    /// What is not found in the middle of a request was taken away by another program, or is the blob of another
+    /// digest: either way there is no such session.
+    fn if_gone(&self, id: UploadId, error: Error) -> Error {
+        match error {
+            Error::Storage(error) if error.kind() == ErrorKind::NotFound => self.unknown(id),
+            error => error,
+        }
     }
 
     fn unknown(&self, id: UploadId) -> Error {

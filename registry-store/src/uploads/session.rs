@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::Stream;
 
-use crate::backend::{BackendExt as _, ErrorKind, OpenSession, Stage, Staged, Tip};
+use crate::backend::{BackendExt as _, ErrorKind, OpenSession, SessionKeys, Stage, Staged, Tip};
 use crate::blobs;
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::error::{BodyError, Error, Result};
@@ -45,15 +45,18 @@ impl Session {
         let turn = shared.turns.take(&keys.root).await;
         let turn = turn.map_err(|_| Error::UploadSuperseded { id })?;
 
+        // Asked first, because opening may write: a session that does not exist is left alone.
+        if !is_marked(shared, &keys).await? {
+            return Ok(None);
+        }
         let stage = Stage::Session { keys: &keys, open: OpenSession::Resume(tip) };
         let staged = match shared.backend.stage(stage).await {
             Ok(staged) => staged,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        // Looked for under the session's lock, so that a session cannot end behind our back.
-        let mark = shared.backend.read_small(&keys.mark, MARK_LIMIT).await?;
-        if mark.is_none_or(|mark| parse_started_at(&mark).is_none()) {
+        // And again under the session's lock, so that it has not ended meanwhile.
+        if !is_marked(shared, &keys).await? {
             return Ok(None);
         }
         Ok(Some(Self {
@@ -154,18 +157,12 @@ impl Session {
 
     /// Makes the session's bytes a blob, which the caller has compared with the digest unless they were one
     /// before, and ends the session. Returns the blob's size.
+    ///
+    /// If they are the blob of another digest the storage answers `NotFound`.
     pub(crate) async fn finish(mut self, digest: &Digest) -> Result<u64> {
         let size = self.staged.offset();
-        let committed =
-            blobs::commit(&self.shared, &self.layout, self.staged.as_mut(), digest, size).await;
-        match committed {
-            Ok(()) => {}
-            // The bytes are a blob of another digest: for this one there is no session.
-            Err(Error::Storage(error)) if error.kind() == ErrorKind::NotFound => {
-                return Err(Error::UploadUnknown { name: self.layout.name().clone(), id: self.id });
-            }
-            Err(error) => return Err(error),
-        }
+        let (shared, layout) = (self.shared.clone(), self.layout.clone());
+        blobs::commit(&shared, &layout, self.staged.as_mut(), digest, size).await?;
         let id = self.id;
         if let Err(error) = self.discard().await {
             // The blob is pushed, and that is what was asked for; expiry removes the rest.
@@ -191,6 +188,12 @@ impl Session {
         hash(&mut hasher, self.staged.read_back(0).await?).await?;
         Ok(hasher.finish())
     }
+}
+
+/// Does the session exist?
+async fn is_marked(shared: &Shared, keys: &SessionKeys) -> Result<bool> {
+    let mark = shared.backend.read_small(&keys.mark, MARK_LIMIT).await?;
+    Ok(mark.is_some_and(|mark| parse_started_at(&mark).is_some()))
 }
 
 /// The hash a note holds the state of; its first bytes tell the algorithm.

@@ -243,13 +243,27 @@ impl<S: System> Durable<S> {
         objects: &[(Key, PathBuf)],
         directories: &mut BTreeSet<PathBuf>,
     ) -> Result<Vec<Option<Stat>>> {
-        let found = Mutex::new(vec![None; objects.len()]);
-        let indexes: Vec<_> = (0..objects.len()).collect();
-        in_parallel(&indexes, |&index| {
+        let mut found = Vec::with_capacity(objects.len());
+        let mut unknown = Vec::new();
+        for (index, (key, path)) in objects.iter().enumerate() {
+            let stat = self.look(path).map_err(|error| fault(operation, key, error))?;
+            if let Some(stat) = stat.filter(|stat| !self.knows(key, stat)) {
+                unknown.push((index, stat));
+            }
+            found.push(stat);
+        }
+        // Most are known, and then there is nothing to wait for.
+        let found = Mutex::new(found);
+        in_parallel(&unknown, |&(index, stat)| {
             let (key, path) = &objects[index];
-            let settled = self.settle_file(key, path);
-            locked(&found)[index] = settled.map_err(|error| fault(operation, key, error))?;
-            Ok(())
+            match self.sync_named(path, &stat) {
+                Ok(()) => Ok(()),
+                Err(error) if fault::is_missing(&error) => {
+                    locked(&found)[index] = None;
+                    Ok(())
+                }
+                Err(error) => Err(fault(operation, key, error)),
+            }
         })?;
         let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
         for ((key, path), stat) in objects.iter().zip(&found) {
@@ -260,19 +274,12 @@ impl<S: System> Durable<S> {
         Ok(found)
     }
 
-    fn settle_file(&self, key: &Key, path: &Path) -> io::Result<Option<Stat>> {
-        let stat = match self.system.stat(path) {
-            Ok(stat) if stat.kind == Kind::File => stat,
-            Ok(stat) if stat.kind == Kind::Directory => return Ok(None),
-            Ok(_) => return Err(fault::foreign("a regular file")),
-            Err(error) if fault::is_missing(&error) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        if self.knows(key, &stat) {
-            return Ok(Some(stat));
-        }
-        match self.sync_named(path, &stat) {
-            Ok(()) => Ok(Some(stat)),
+    /// The object that has a name; `None` if there is none.
+    fn look(&self, path: &Path) -> io::Result<Option<Stat>> {
+        match self.system.stat(path) {
+            Ok(stat) if stat.kind == Kind::File => Ok(Some(stat)),
+            Ok(stat) if stat.kind == Kind::Directory => Ok(None),
+            Ok(_) => Err(fault::foreign("a regular file")),
             Err(error) if fault::is_missing(&error) => Ok(None),
             Err(error) => Err(error),
         }

@@ -74,6 +74,12 @@ pub(super) fn is_refusal(error: &io::Error) -> bool {
     is(error, &refusals)
 }
 
+/// Is a refusal certain to be that of the whole filesystem? Another may be of one file only: it belongs to
+/// another user, is immutable, or has too many names.
+pub(super) fn is_of_filesystem(refusal: &io::Error) -> bool {
+    is(refusal, &[Errno::OPNOTSUPP, Errno::INVAL, Errno::NOSYS])
+}
+
 /// Is it one of these errors?
 pub(super) fn is(error: &io::Error, numbers: &[Errno]) -> bool {
     Errno::from_io_error(error).is_some_and(|number| numbers.contains(&number))

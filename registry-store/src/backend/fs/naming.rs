@@ -99,7 +99,7 @@ impl<S: System> Root<S> {
                 Err(error) if fault::exists(&error) => return Ok(Linking::Exists),
                 Err(error) if fault::is_across(&error) => return Ok(Linking::Refused(error)),
                 Err(error) if fault::is_refusal(&error) => {
-                    refused.store(true, Ordering::Relaxed);
+                    refused.store(fault::is_of_filesystem(&error), Ordering::Relaxed);
                     refusal = error;
                 }
                 Err(error) => return Err(error),
@@ -114,9 +114,7 @@ impl<S: System> Root<S> {
                 Ok(()) => return self.system.stat_file(file).map(Linking::Made),
                 Err(error) if fault::exists(&error) => return Ok(Linking::Exists),
                 Err(error) if fault::is_refusal(&error) => {
-                    if !fault::is_across(&error) {
-                        refused.store(true, Ordering::Relaxed);
-                    }
+                    refused.store(fault::is_of_filesystem(&error), Ordering::Relaxed);
                     refusal = error;
                 }
                 Err(error) => return Err(error),

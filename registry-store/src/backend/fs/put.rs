@@ -20,7 +20,7 @@ impl<S: System> Root<S> {
         self.before_writing()?;
         let mut outcomes = Vec::with_capacity(puts.len());
         for puts in puts.chunks(AT_A_TIME) {
-            outcomes.extend(self.put_batch(puts, &puts[0].key)?);
+            outcomes.extend(self.put_batch(puts, &puts[0].key, ATTEMPTS)?);
         }
         Ok(outcomes)
     }
@@ -29,7 +29,9 @@ impl<S: System> Root<S> {
     /// synced, unless known → every distinct directory, and every new or unknown one above, synced once.
     ///
     /// A crash leaves nothing, or temporary files, or some of the names, each whole.
-    fn put_batch(&self, puts: &[PutRequest], first: &Key) -> Result<Vec<Put>> {
+    ///
+    /// What was to be kept and is deleted meanwhile is put again.
+    fn put_batch(&self, puts: &[PutRequest], first: &Key, attempts: usize) -> Result<Vec<Put>> {
         let mut parents = Parents::below(&self.path);
         let mut temps = Vec::with_capacity(puts.len());
         for put in puts {
@@ -61,10 +63,19 @@ impl<S: System> Root<S> {
         self.durable
             .sync_directories(directories, &parents)
             .map_err(|error| write_fault("put", first, error))?;
-        let kept = kept.iter().zip(found);
-        let kept = kept.filter_map(|((key, _), stat)| Some((key, stat?)));
-        for (key, stat) in kept.chain(written) {
+        let there = kept.iter().zip(&found).filter_map(|((key, _), stat)| Some((key, (*stat)?)));
+        for (key, stat) in there.chain(written) {
             self.durable.learn(key, &stat);
+        }
+        for ((key, _), _) in kept.iter().zip(&found).filter(|(_, stat)| stat.is_none()) {
+            if attempts == 0 {
+                return Err(write_fault("put", key, foreign("an object that stays, or nothing")));
+            }
+            for (put, outcome) in puts.iter().zip(&mut outcomes).filter(|(put, _)| put.key == *key)
+            {
+                let again = self.put_batch(std::slice::from_ref(put), key, attempts - 1)?;
+                *outcome = again.first().copied().unwrap_or(Put::Written);
+            }
         }
         Ok(outcomes)
     }

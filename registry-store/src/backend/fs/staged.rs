@@ -547,11 +547,11 @@ impl<S: System> Shared<S> {
 impl<S: System> Root<S> {
     /// Opens the bytes of a session.
     fn open_data(&self, keys: &SessionKeys, open: &OpenSession) -> Result<(S::File, Parents)> {
-        self.before_writing()?;
         let mut parents = Parents::below(&self.path);
         let path = self.path_of(&keys.data);
         let opened = match open {
             OpenSession::New => {
+                self.before_writing()?;
                 let directory = self.directory_of(&keys.data);
                 let new = || self.system.open(&path, Open::New);
                 self.making_parents(&directory, &mut parents, new)
