@@ -4,10 +4,11 @@
     reason = "looks at the directory before a store is opened on it"
 )]
 
-use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use registry_store::backend::ErrorKind;
+use registry_store::backend::fs::FilesystemBackend;
 use rustix::fs::{Access, access};
 
 use super::Failure;
@@ -15,14 +16,18 @@ use super::Failure;
 /// The whole path of a directory that can be read and written, made if it was not there.
 pub(super) fn writable(root: &Path) -> Result<PathBuf, Failure> {
     let root = whole_path(root)?;
-    create(&root).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => not_a_directory(&root),
-        _ => Failure::new(format!(
-            "cannot make the data directory {}: {error}; expected a place where one can be made \
-             (see --root)",
-            root.display()
-        )),
-    })?;
+    // One that is there and cannot be used is told of below, as what it is.
+    if !root.is_dir() {
+        FilesystemBackend::create(&root).map_err(|error| match error.kind() {
+            ErrorKind::Foreign => not_a_directory(&root),
+            _ if root.ancestors().any(Path::is_file) => not_a_directory(&root),
+            _ => Failure::new(format!(
+                "cannot make the data directory {}: {error}; expected a place where one can be made \
+                 (see --root)",
+                root.display()
+            )),
+        })?;
+    }
     check(&root, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)
 }
 
@@ -38,26 +43,6 @@ fn whole_path(root: &Path) -> Result<PathBuf, Failure> {
             root.display()
         ))
     })
-}
-
-/// Makes a directory and what is missing above it, each durable before the next.
-///
-/// A crash leaves some of them, all empty; the next start makes the rest.
-fn create(directory: &Path) -> io::Result<()> {
-    if directory.is_dir() {
-        return Ok(());
-    }
-    if let Some(parent) = directory.parent() {
-        create(parent)?;
-        match fs::create_dir(directory) {
-            // Another process starts on the same directory at the same time.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && directory.is_dir() => {}
-            outcome => outcome?,
-        }
-        // Else a push that was acknowledged could vanish together with the whole directory.
-        File::open(parent)?.sync_all()?;
-    }
-    Ok(())
 }
 
 fn check(root: &Path, needed: Access) -> Result<PathBuf, Failure> {
