@@ -1,5 +1,6 @@
 //! `registry serve`: a store on a directory, at a port.
 
+use std::mem;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -16,9 +17,13 @@ use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
-use tracing::info;
+use tokio::time::timeout;
+use tracing::{info, warn};
 
 use super::{Failure, data_directory, say};
+
+/// How long work is waited for that goes on when the requests in flight have been answered.
+const FINISH_TIME: Duration = Duration::from_secs(10);
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -47,11 +52,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
     let outcome = runtime.block_on(serve_until_told(arguments, &root));
-    match outcome {
-        // Work that outlives its request, such as a commit whose client has left, may still be in a system call.
-        Ok(()) => runtime.shutdown_timeout(Duration::from_secs(10)),
-        Err(_) => runtime.shutdown_background(),
-    }
+    // Shut down, it would drop what still runs, and let go of locks between processes while a system call that was
+    // made under one is still under way. The end of the process ends all of it together.
+    mem::forget(runtime);
     outcome
 }
 
@@ -70,7 +73,7 @@ async fn serve_until_told(arguments: &Arguments, root: &Path) -> Result<(), Fail
 
     greet(address, root, arguments.read_only);
     let (drain, draining) = oneshot::channel();
-    let mut serving = pin!(serve(listener, service(store, options), async {
+    let mut serving = pin!(serve(listener, service(store.clone(), options), async {
         // The sender is never dropped unused before `serving` is.
         let _ = draining.await;
     }));
@@ -82,11 +85,23 @@ async fn serve_until_told(arguments: &Arguments, root: &Path) -> Result<(), Fail
         name = signals.next() => info!("{name}: ending; a second signal ends at once"),
     }
     let _ = drain.send(());
+    let ending = async {
+        let outcome = serving.await;
+        finish(store.finish_detached()).await;
+        outcome
+    };
     tokio::select! {
-        outcome = &mut serving => ended(outcome),
+        outcome = ending => ended(outcome),
         name = signals.next() => Err(Failure::new(format!(
             "a second signal ({name}) came before the requests in flight were finished: they were cut"
         ))),
+    }
+}
+
+/// Waits for work that outlives its request, such as a commit whose client has left; not for ever.
+async fn finish(work: impl Future<Output = ()>) {
+    if timeout(FINISH_TIME, work).await.is_err() {
+        warn!("work that was begun is not done after {FINISH_TIME:?}: it is cut, as by a crash");
     }
 }
 
@@ -156,5 +171,23 @@ impl Signals {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future;
+
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_goes_on_is_waited_for_but_not_for_ever() {
+        let started = Instant::now();
+        finish(sleep(Duration::from_secs(3))).await;
+        assert_eq!(started.elapsed(), Duration::from_secs(3));
+        finish(future::pending()).await;
+        assert_eq!(started.elapsed(), Duration::from_secs(3) + FINISH_TIME);
     }
 }
