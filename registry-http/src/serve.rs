@@ -27,8 +27,16 @@ pub struct Limits {
     /// How long the head of an HTTP/1.1 request may take, counted from the end of the request before it.
     /// It bounds an idle connection too. Default: 60 s.
     pub head: Duration,
-    /// How long a client may keep a body of either direction waiting without a single byte moved. There is no
-    /// limit on a whole request. Default: 5 minutes.
+    /// How long a connection may stand still while something is waited for from it. There is no limit on a whole
+    /// request. Default: 5 minutes.
+    ///
+    /// * HTTP/1.1: a body of either direction, of which not a byte moves.
+    /// * HTTP/2: the connection as a whole, on which not a byte moves, pings included; they are sent every quarter
+    ///   of this, and one that is not answered within another quarter ends it. The body of a request has the bound
+    ///   of its own that the service gives it ([`Options::body_idle_timeout`](crate::Options)).
+    /// * Not bounded in time: an answer in HTTP/2 whose client keeps the stream's window closed, and answers pings.
+    ///   It holds what it has: two parts of a blob (512 KiB each) and its open file, or the whole of another answer;
+    ///   `streams` bounds how many of them a connection has, and a proxy in front how many connections a client.
     pub idle: Duration,
     /// The most one read from a connection may bring, in bytes; it begins small and grows with what comes.
     /// Default: 1 MiB.
