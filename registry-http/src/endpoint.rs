@@ -189,7 +189,10 @@ impl<'p> Resource<'p> {
     /// What can be done to it here.
     fn allow(&self, options: &Options) -> Allow {
         let is_content = matches!(self, Self::Blob { .. } | Self::Manifest { .. });
+        let is_upload = matches!(self, Self::Upload { .. });
         let allowed = |method: &&Method| match **method {
+            // To look at a session is to take it up, which may write.
+            _ if is_upload && options.read_only => false,
             Method::GET | Method::HEAD => true,
             _ if options.read_only => false,
             Method::DELETE if is_content => options.delete,
@@ -840,8 +843,9 @@ mod tests {
         assert!(parse_with(&keep, "DELETE", &session).is_ok());
         assert!(matches!(
             parse_with(&read_only, "OPTIONS", &session),
-            Ok(Endpoint::Options { allow }) if allow.to_string() == "GET, HEAD, OPTIONS"
+            Ok(Endpoint::Options { allow }) if allow.to_string() == "OPTIONS"
         ));
+        assert!(matches!(parse_with(&read_only, "GET", &session), Err(Refusal::Disabled { .. })));
     }
 
     #[test]
