@@ -9,7 +9,8 @@ use futures::Stream;
 use futures::stream::BoxStream;
 
 use crate::backend::{
-    self, BackendExt as _, ErrorKind, Object, Promotion, Put, PutMode, ReadRange, Stage, Staged,
+    self, BackendExt as _, ErrorKind, LockMode, Meta, Object, Promotion, Put, PutMode, ReadRange,
+    Stage, Staged,
 };
 use crate::digest::{Digest, Hasher};
 use crate::error::{BodyError, Error, Result};
@@ -72,7 +73,8 @@ impl Blobs {
     /// Errors: `BlobUnknown`.
     pub async fn size(&self, digest: &Digest) -> Result<u64> {
         let stored = self.linked(digest).await?;
-        size(&self.shared, &stored).await?.ok_or_else(|| self.unknown(digest))
+        let found = look(&self.shared, &stored).await?;
+        found.map(|meta| meta.size).ok_or_else(|| self.unknown(digest))
     }
 
     /// Opens a blob.
@@ -153,8 +155,8 @@ impl Blobs {
     }
 }
 
-/// The size of a blob in any repository; `None` if it is not there, or emptied. Protects it.
-pub(crate) async fn size(shared: &Shared, digest: &Digest) -> Result<Option<u64>> {
+/// What is known of a blob in any repository; `None` if it is not there, or emptied. Protects it.
+pub(crate) async fn look(shared: &Shared, digest: &Digest) -> Result<Option<Meta>> {
     let key = layout::blob(digest);
     let found = shared.guard.protect(std::slice::from_ref(&key)).await?;
     match found.first().copied().flatten() {
@@ -162,20 +164,21 @@ pub(crate) async fn size(shared: &Shared, digest: &Digest) -> Result<Option<u64>
             shared.damage.blob(&key, meta.size);
             Ok(None)
         }
-        found => Ok(found.map(|meta| meta.size)),
+        found => Ok(found),
     }
 }
 
 /// Is an object of this size what a crash or a full disk left of the blob? Such a one is as good as not there,
 /// so that clients push it again.
-pub(crate) fn is_emptied(digest: &Digest, size: u64) -> bool {
+fn is_emptied(digest: &Digest, size: u64) -> bool {
     size == 0 && !digest.is_of_nothing()
 }
 
 /// Makes staged bytes a blob of a repository; the caller has compared them with the digest.
 ///
 /// Order: name the blob without overwriting, durable with every new directory above it → say that we rely on
-/// it → the repository's link, durable. The staging is left as it is, for its owner to remove.
+/// it → the repository's link, durable. The staging is left as it is, for its owner to remove. Naming shares a
+/// lock that [`put_aside`] holds alone.
 ///
 /// A crash leaves nothing, or a blob without a link (garbage until the next push finds it there), or all.
 pub(crate) async fn commit(
@@ -186,12 +189,28 @@ pub(crate) async fn commit(
     size: u64,
 ) -> Result<()> {
     let key = layout::blob(digest);
-    if let Promotion::Replaced { found } = staged.promote(&key, size).await? {
+    let lock = shared.backend.lock(&layout::blob_shard(digest), LockMode::Shared).await?;
+    let promotion = staged.promote(&key, size).await?;
+    drop(lock);
+    if let Promotion::Replaced { found } = promotion {
         shared.damage.blob(&key, found);
         shared.damage.healed(&key);
     }
     shared.guard.protect(std::slice::from_ref(&key)).await?;
     link::write(shared, &layout.layer_link(digest), digest).await
+}
+
+/// Puts a blob out of everybody's sight that was found damaged when it was as `judged`.
+///
+/// A push may have put a good one in its place since then: so nobody names a blob while this looks once more and
+/// acts. One effect; a crash leaves the blob where it was or out of sight. The caller runs it to its end.
+pub(crate) async fn put_aside(shared: &Shared, digest: &Digest, judged: Meta) -> Result<()> {
+    let key = layout::blob(digest);
+    let _lock = shared.backend.lock(&layout::blob_shard(digest), LockMode::Exclusive).await?;
+    if shared.backend.head(&key).await? == Some(judged) {
+        shared.backend.quarantine(&key).await?;
+    }
+    Ok(())
 }
 
 /// The bytes of a small blob in any repository; `None` if it is not there, emptied, or longer than `limit`.
@@ -225,6 +244,7 @@ pub(crate) async fn write_small(shared: &Shared, digest: &Digest, bytes: &Bytes)
     if found.as_ref() == Some(bytes) {
         return Ok(());
     }
+    let _lock = shared.backend.lock(&layout::blob_shard(digest), LockMode::Shared).await?;
     shared.backend.put(&key, bytes.clone(), PutMode::Overwrite).await?;
     // If nothing was found, somebody took it away after it was kept; that is no damage.
     if let Some(found) = found {

@@ -46,7 +46,8 @@ impl Walk<'_> {
     ) -> BoxFuture<'w, Result<()>> {
         async move {
             if let [first, rest @ ..] = after
-                && is_name_component(first)
+                // What is no name has nothing nested in it, however many components a client sends.
+                && join(name, first).parse::<RepositoryName>().is_ok()
                 && let Ok(nested) = place.child(first)
             {
                 self.below(&nested, &join(name, first), rest).await?;

@@ -56,8 +56,11 @@ where
     let mut stop = pin!(stop.fuse());
     let mut filling = buffers.take();
     let end = loop {
+        let mut closed = pin!(full.closed().fuse());
         let frame = futures::select_biased! {
             error = stop => break Err(error),
+            // The storage failed, and says so; the client may take its time with the next frame.
+            () = closed => return Ok(()),
             frame = body.next().fuse() => frame,
         };
         match frame {

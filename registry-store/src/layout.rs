@@ -65,6 +65,11 @@ pub fn blob(digest: &Digest) -> Key {
     key(&format!("{BLOBS}/{}/{}/{hex}/data", digest.algorithm(), &hex[..2]))
 }
 
+/// The place above the blobs whose digests begin alike, one of 256 of each algorithm.
+pub fn blob_shard(digest: &Digest) -> Key {
+    key(&format!("{BLOBS}/{}/{}", digest.algorithm(), &digest.hex()[..2]))
+}
+
 /// What a backend may keep for itself.
 pub fn private() -> Key {
     key("_rs")

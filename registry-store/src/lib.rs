@@ -96,6 +96,7 @@ pub mod blobs;
 mod buffers;
 mod catalog;
 pub mod damage;
+mod dependencies;
 pub mod descriptor;
 mod detach;
 pub mod digest;

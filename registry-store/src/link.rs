@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 
-use crate::backend::{BackendExt as _, Key, Meta, Put, PutMode, PutRequest};
+use crate::backend::{BackendExt as _, Key, Put, PutMode};
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::shared::Shared;
@@ -24,13 +24,8 @@ pub(crate) async fn read(shared: &Shared, key: &Key) -> Result<Option<Digest>> {
 }
 
 /// What a link to `digest` holds.
-pub(crate) fn content(digest: &Digest) -> Bytes {
+fn content(digest: &Digest) -> Bytes {
     digest.to_string().into()
-}
-
-/// Could an object of this size be a link to `digest`? Saves reading it where its presence is what counts.
-pub(crate) fn fits(meta: Meta, digest: &Digest) -> bool {
-    meta.size == digest.to_string().len() as u64
 }
 
 /// Makes `key` a link to `digest` that is durable on return; one that is there already is kept if it is good.
@@ -45,18 +40,14 @@ pub(crate) async fn write(shared: &Shared, key: &Key, digest: &Digest) -> Result
     Ok(())
 }
 
-/// A request to write the link `key` if there is none.
-pub(crate) fn create(key: Key, digest: &Digest) -> PutRequest {
-    PutRequest { key, bytes: content(digest), mode: PutMode::Create }
-}
-
-/// A request to make the link `key` point at `digest`, whatever it pointed at.
-pub(crate) fn replace(key: Key, digest: &Digest) -> PutRequest {
-    PutRequest { key, bytes: content(digest), mode: PutMode::Overwrite }
+/// Makes `key` a link to `digest`, durable on return, whatever it pointed at. One effect, by rename.
+pub(crate) async fn replace(shared: &Shared, key: &Key, digest: &Digest) -> Result<()> {
+    shared.backend.put(key, content(digest), PutMode::Overwrite).await?;
+    Ok(())
 }
 
 /// Replaces the link `key` unless it is one to `digest`.
-pub(crate) async fn replace_unless_good(shared: &Shared, key: &Key, digest: &Digest) -> Result<()> {
+async fn replace_unless_good(shared: &Shared, key: &Key, digest: &Digest) -> Result<()> {
     let found = look(shared, key).await?;
     if let Found::Digest(found) = &found
         && found == digest

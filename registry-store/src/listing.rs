@@ -12,8 +12,9 @@ pub(crate) const BATCH: usize = 1000;
 
 /// Is there a repository at `root`? It is what has `_layers` or `_manifests`, never what has only uploads.
 pub(crate) async fn is_repository(shared: &Shared, root: &Key) -> Result<bool> {
-    // Directly behind "_" come the names that begin with it, before every letter.
-    let page = shared.backend.list_children(root, Some("_"), 4).await?;
+    // Directly behind "_" come the names that begin with it, before every letter. Few are there: ours, and what
+    // another program may keep beside them.
+    let page = shared.backend.list_children(root, Some("_"), 64).await?;
     let marks = [reserved::LAYERS, reserved::MANIFESTS];
     Ok(page.items.iter().any(|child| child.is_prefix() && marks.contains(&child.name())))
 }

@@ -1,19 +1,17 @@
 //! [`Manifests`]: the manifests of a repository.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::backend::{Key, LockMode, Meta, ReadRange};
+use crate::backend::LockMode;
 use crate::blobs;
-use crate::digest::{Digest, Hasher};
+use crate::dependencies::Dependencies;
+use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::ingest::hash;
 use crate::layout::{self, RepositoryLayout};
 use crate::link;
-use crate::listing::if_found;
-use crate::manifest::{Dependency, MAX_MANIFEST_SIZE, Manifest, ManifestError, stored_media_type};
+use crate::manifest::{MAX_MANIFEST_SIZE, Manifest, stored_media_type};
 use crate::media_type::MediaType;
 use crate::reference::{Reference, Tag};
 use crate::referrers::Referrers;
@@ -22,6 +20,9 @@ use crate::tags::Tags;
 
 /// What is longer was never accepted as a manifest.
 const LIMIT: u64 = MAX_MANIFEST_SIZE as u64;
+
+/// How often a tag is followed that is moved each time just when its manifest is deleted.
+const MOVES: usize = 8;
 
 /// The manifests of a repository.
 #[derive(Clone, Debug)]
@@ -52,10 +53,7 @@ impl Manifests {
     pub async fn get(&self, reference: &Reference) -> Result<StoredManifest> {
         let found = match reference {
             Reference::Digest(digest) => self.read(digest).await?,
-            Reference::Tag(tag) => match self.tags().current(tag).await? {
-                Some(digest) => self.read(&digest).await?,
-                None => None,
-            },
+            Reference::Tag(tag) => self.read_tagged(tag).await?,
         };
         found.ok_or_else(|| self.unknown(reference.clone()))
     }
@@ -80,13 +78,14 @@ impl Manifests {
         if found != *digest {
             return Err(Error::DigestMismatch { expected: *digest, found });
         }
+        // May take long, and writes nothing but what is put aside: a client that leaves ends it.
+        let mut needs = Dependencies::look(&self.shared, &self.layout, manifest).await?;
+        needs.push_itself(digest);
         let (this, manifest, digest, tags) =
             (self.clone(), manifest.clone(), *digest, tags.to_vec());
         self.shared
             .detached
             .run(async move {
-                let mut needs = this.look_for_dependencies(&manifest).await?;
-                needs.push(Need::itself(&this.layout, &digest));
                 let scope = this.layout.root();
                 let _lock = this.shared.backend.lock(scope, LockMode::Shared).await?;
                 this.write(&manifest, &digest, &tags, &needs).await
@@ -115,6 +114,23 @@ impl Manifests {
             .await
     }
 
+    /// The manifest a tag points at. If it is gone, the tag may have been moved on before that: then it is
+    /// looked for where the tag points now.
+    async fn read_tagged(&self, tag: &Tag) -> Result<Option<StoredManifest>> {
+        let mut gone = None;
+        for _ in 0..MOVES {
+            let current = self.tags().current(tag).await?;
+            let Some(digest) = current.filter(|current| gone != Some(*current)) else {
+                return Ok(None);
+            };
+            if let Some(found) = self.read(&digest).await? {
+                return Ok(Some(found));
+            }
+            gone = Some(digest);
+        }
+        Ok(None)
+    }
+
     async fn read(&self, digest: &Digest) -> Result<Option<StoredManifest>> {
         let link = self.layout.revision_link(digest);
         let Some(stored) = link::read(&self.shared, &link).await? else {
@@ -137,12 +153,12 @@ impl Manifests {
         manifest: &Manifest,
         digest: &Digest,
         tags: &[Tag],
-        needs: &[Need],
+        needs: &Dependencies,
     ) -> Result<()> {
         blobs::write_small(&self.shared, digest, manifest.bytes()).await?;
         let link = self.layout.revision_link(digest);
         link::write(&self.shared, &link, digest).await?;
-        self.confirm(needs).await?;
+        needs.confirm().await?;
 
         if let Some(subject) = manifest.subject().and_then(|subject| subject.digest.known()) {
             self.referrers().record(subject, digest).await?;
@@ -153,7 +169,7 @@ impl Manifests {
         for tag in tags {
             self.tags().point(tag, digest).await?;
         }
-        self.confirm(needs).await
+        needs.confirm().await
     }
 
     async fn remove(&self, digest: &Digest) -> Result<()> {
@@ -173,87 +189,6 @@ impl Manifests {
         self.tags().remove_all_on(digest).await
     }
 
-    /// Looks for all that a manifest refers to, and says that it is about to be relied on.
-    async fn look_for_dependencies(&self, manifest: &Manifest) -> Result<Vec<Need>> {
-        let mut needs = Need::of(&self.layout, manifest);
-        let found = self.shared.guard.protect(&keys(&needs)).await?;
-        let mut missing = Vec::new();
-        for (need, found) in needs.iter_mut().zip(found.chunks(2)) {
-            match self.stored_under(need, found).await? {
-                Some(stored) => need.blob = layout::blob(&stored),
-                None => missing.push(need.digest),
-            }
-        }
-        self.refuse_missing(missing)?;
-        Ok(needs)
-    }
-
-    /// The digest the content of a dependency is kept under, if its link is there and its content is of the
-    /// size that the manifest gives.
-    async fn stored_under(&self, need: &Need, found: &[Option<Meta>]) -> Result<Option<Digest>> {
-        let &[Some(link), blob] = found else {
-            return Ok(None);
-        };
-        let stored = if link::fits(link, &need.digest) {
-            need.digest
-        } else {
-            // Damaged, or the other digest that Distribution keeps what was pushed by its sha512 under.
-            match link::read(&self.shared, &need.link).await? {
-                Some(stored) => stored,
-                None => return Ok(None),
-            }
-        };
-        let size = match blob {
-            Some(blob) if stored == need.digest => Some(blob.size),
-            _ => blobs::size(&self.shared, &stored).await?,
-        };
-        match size {
-            Some(size) if self.is_of_size(&stored, size, need.size).await? => Ok(Some(stored)),
-            _ => Ok(None),
-        }
-    }
-
-    /// Compares sizes. Where they differ, either the blob is damaged or the manifest is wrong: the blob's
-    /// content tells, and a damaged one is put out of sight so that it is pushed again.
-    async fn is_of_size(&self, digest: &Digest, stored: u64, given: u64) -> Result<bool> {
-        let key = layout::blob(digest);
-        if blobs::is_emptied(digest, stored) {
-            self.shared.damage.blob(&key, stored);
-            return Ok(false);
-        }
-        if stored == given {
-            return Ok(true);
-        }
-        let Some(object) = if_found(self.shared.backend.read(&key, ReadRange::Full).await)? else {
-            return Ok(false);
-        };
-        let mut hasher = Hasher::new(digest.algorithm());
-        hash(&mut hasher, object.into_stream()).await?;
-        if hasher.finish() == *digest {
-            let wrong =
-                ManifestError::DescriptorSize { digest: *digest, expected: stored, found: given };
-            return Err(wrong.into());
-        }
-        self.shared.damage.blob(&key, stored);
-        self.shared.backend.quarantine(&key).await?;
-        Ok(false)
-    }
-
-    /// Looks again, fresh, for all that is relied on, and makes it durable.
-    async fn confirm(&self, needs: &[Need]) -> Result<()> {
-        let found = self.shared.guard.confirm(&keys(needs)).await?;
-        let pairs = needs.iter().zip(found.chunks(2));
-        let gone = pairs.filter(|(_, pair)| pair.iter().any(Option::is_none));
-        self.refuse_missing(gone.map(|(need, _)| need.digest).collect())
-    }
-
-    fn refuse_missing(&self, missing: Vec<Digest>) -> Result<()> {
-        if missing.is_empty() {
-            return Ok(());
-        }
-        Err(Error::ManifestBlobUnknown { name: self.layout.name().clone(), missing })
-    }
-
     fn tags(&self) -> Tags {
         Tags::new(self.shared.clone(), self.layout.clone())
     }
@@ -265,46 +200,4 @@ impl Manifests {
     fn unknown(&self, reference: Reference) -> Error {
         Error::ManifestUnknown { name: self.layout.name().clone(), reference }
     }
-}
-
-/// What a manifest relies on in its repository.
-#[derive(Debug)]
-struct Need {
-    digest: Digest,
-    size: u64,
-    link: Key,
-    blob: Key,
-}
-
-impl Need {
-    /// All that a manifest refers to and that must be in its repository, each once. Content of an algorithm
-    /// that we do not know cannot have been pushed here, so it is not looked for.
-    fn of(layout: &RepositoryLayout, manifest: &Manifest) -> Vec<Self> {
-        let mut needs = BTreeMap::new();
-        for dependency in manifest.dependencies() {
-            let descriptor = dependency.descriptor();
-            let Some(digest) = descriptor.digest.known() else {
-                continue;
-            };
-            let link = match dependency {
-                Dependency::Blob(_) => layout.layer_link(digest),
-                Dependency::Manifest(_) => layout.revision_link(digest),
-            };
-            let need =
-                Self { digest: *digest, size: descriptor.size, link, blob: layout::blob(digest) };
-            needs.insert(*digest, need);
-        }
-        needs.into_values().collect()
-    }
-
-    /// The manifest's own link and bytes. Its size is not looked at.
-    fn itself(layout: &RepositoryLayout, digest: &Digest) -> Self {
-        let (link, blob) = (layout.revision_link(digest), layout::blob(digest));
-        Self { digest: *digest, size: 0, link, blob }
-    }
-}
-
-/// The link and the blob of each, in turn.
-fn keys(needs: &[Need]) -> Vec<Key> {
-    needs.iter().flat_map(|need| [need.link.clone(), need.blob.clone()]).collect()
 }

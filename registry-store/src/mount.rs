@@ -44,7 +44,7 @@ async fn adopt(
     stored: Digest,
     to: &RepositoryLayout,
 ) -> Result<bool> {
-    if blobs::size(shared, &stored).await?.is_none() {
+    if blobs::look(shared, &stored).await?.is_none() {
         return Ok(false);
     }
     let (this, link) = (shared.clone(), to.layer_link(digest));

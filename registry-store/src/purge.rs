@@ -46,7 +46,7 @@ struct Round<'s> {
     shared: &'s Arc<Shared>,
     before: SystemTime,
     report: PurgeReport,
-    /// What went wrong first with a single session. It does not keep the others from expiring.
+    /// What went wrong first with one session or place. It does not keep the others from expiring.
     failed: Option<Error>,
 }
 
@@ -62,13 +62,16 @@ impl Round<'_> {
                     let Ok(nested) = place.child(child.name()) else {
                         continue;
                     };
-                    if child.name() == reserved::UPLOADS {
-                        self.sessions(name, &nested).await?;
+                    let done = if child.name() == reserved::UPLOADS {
+                        self.sessions(name, &nested).await
                     } else if is_name_component(child.name()) {
                         let separator = if name.is_empty() { "" } else { "/" };
                         let name = format!("{name}{separator}{}", child.name());
-                        self.below(&nested, &name).await?;
-                    }
+                        self.below(&nested, &name).await
+                    } else {
+                        continue;
+                    };
+                    done.unwrap_or_else(|error| self.go_on(&nested, error));
                 }
                 cursor = page.next_after().map(|child| child.name().to_owned());
                 if cursor.is_none() {
@@ -93,10 +96,8 @@ impl Round<'_> {
                 let Ok(id) = child.name().parse() else {
                     continue;
                 };
-                if let Err(error) = self.session(&layout, id).await {
-                    tracing::warn!(repository = %name, upload = %id, %error, "upload not expired");
-                    self.failed.get_or_insert(error);
-                }
+                let done = self.session(&layout, id).await;
+                done.unwrap_or_else(|error| self.go_on(&layout.session(id).root, error));
             }
             cursor = page.next_after().map(|child| child.name().to_owned());
             if cursor.is_none() {
@@ -117,6 +118,12 @@ impl Round<'_> {
             }
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// Something could not be looked at, or removed. The rest is.
+    fn go_on(&mut self, at: &Key, error: Error) {
+        tracing::warn!(key = %at, %error, "expiry passes this over");
+        self.failed.get_or_insert(error);
     }
 
     /// Ends an expired session. One that another process holds is left to the next round.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use crate::backend::Backend;
 use crate::buffers::Buffers;
 use crate::damage::Damage;
@@ -20,6 +22,8 @@ pub(crate) struct Shared {
     pub(crate) turns: Turns,
     pub(crate) damage: Damage,
     pub(crate) detached: Detached,
+    /// Who may read a whole blob to tell whether it is damaged: a client can ask for that with a few bytes.
+    pub(crate) judging: Semaphore,
 }
 
 impl Shared {
@@ -32,6 +36,7 @@ impl Shared {
             turns: Turns::default(),
             damage: Damage::default(),
             detached: Detached::default(),
+            judging: Semaphore::new(2),
         }
     }
 }

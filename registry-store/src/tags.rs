@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
-use crate::backend::{Key, LockMode, Put};
+use crate::backend::{ErrorKind, Key, LockMode, Meta};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::layout::RepositoryLayout;
@@ -16,6 +16,9 @@ use crate::shared::Shared;
 
 /// Independent requests in flight for one call.
 const PARALLEL: usize = 16;
+/// Names taken from a listing at once: on a filesystem each time costs a pass over all of them, and so many are
+/// some 6 MiB at most.
+const MANY: usize = 64 * 1024;
 
 /// The tags of a repository. A tag exists as long as its `current/link` does.
 #[derive(Clone, Debug)]
@@ -44,7 +47,7 @@ impl Tags {
         let mut after = after.map(ToOwned::to_owned);
         // One more than asked for tells whether there are more.
         while found.len() <= limit {
-            let wanted = (limit - found.len()).saturating_add(1).min(BATCH + 1);
+            let wanted = (limit - found.len()).saturating_add(1).min(MANY);
             let batch = self.names(after.as_deref(), wanted).await?;
             found.extend(self.existing(&batch.items).await?);
             after = batch.next_after().map(Tag::to_string);
@@ -97,19 +100,13 @@ impl Tags {
 
     /// Points a tag at a manifest. The caller holds the repository's lock, shared.
     ///
-    /// Order: the entry of its history → the tag itself, by rename; both durable on return. A crash leaves the
-    /// tag as it was, perhaps with an entry of history for what it never pointed at, which is harmless.
+    /// Order: the entry of its history, durable → the tag itself, by rename, durable. A crash leaves the tag as
+    /// it was, perhaps with an entry of history for what it never pointed at, which is harmless. The other way
+    /// round it would not be: who deletes the manifest finds the tags on it by their history.
     pub(crate) async fn point(&self, tag: &Tag, digest: &Digest) -> Result<()> {
         let entry = self.layout.tag_index_link(tag, digest);
-        let puts = vec![
-            link::create(entry.clone(), digest),
-            link::replace(self.layout.tag_current_link(tag), digest),
-        ];
-        let outcomes = self.shared.backend.put_all(puts).await?;
-        if outcomes.first() == Some(&Put::Kept) {
-            link::replace_unless_good(&self.shared, &entry, digest).await?;
-        }
-        Ok(())
+        link::write(&self.shared, &entry, digest).await?;
+        link::replace(&self.shared, &self.layout.tag_current_link(tag), digest).await
     }
 
     /// Removes every tag that points at a manifest. The caller holds the repository's lock, exclusive.
@@ -118,7 +115,7 @@ impl Tags {
     pub(crate) async fn remove_all_on(&self, digest: &Digest) -> Result<()> {
         let mut after = None;
         loop {
-            let batch = self.names(after.as_deref(), BATCH).await?;
+            let batch = self.names(after.as_deref(), MANY).await?;
             for tag in self.that_pointed_at(&batch.items, digest).await? {
                 if self.current(&tag).await? == Some(*digest) {
                     self.remove(&tag).await?;
@@ -175,18 +172,31 @@ impl Tags {
 
     /// Those of the tags that exist, in the same order. A link without a byte is damage, and none.
     async fn existing(&self, tags: &[Tag]) -> Result<Vec<Tag>> {
-        self.with_link(tags, |tag| self.layout.tag_current_link(tag)).await
+        self.with_link(tags, |tag| self.layout.tag_current_link(tag), |link| link.size > 0).await
     }
 
+    /// Those of the tags whose history names the manifest, damaged as the entry may be.
     async fn that_pointed_at(&self, tags: &[Tag], digest: &Digest) -> Result<Vec<Tag>> {
-        self.with_link(tags, |tag| self.layout.tag_index_link(tag, digest)).await
+        self.with_link(tags, |tag| self.layout.tag_index_link(tag, digest), |_| true).await
     }
 
-    async fn with_link(&self, tags: &[Tag], link: impl Fn(&Tag) -> Key) -> Result<Vec<Tag>> {
+    async fn with_link(
+        &self,
+        tags: &[Tag],
+        link: impl Fn(&Tag) -> Key,
+        counts: fn(&Meta) -> bool,
+    ) -> Result<Vec<Tag>> {
         let looks: Vec<_> = tags.iter().map(|tag| (tag.clone(), link(tag))).collect();
         let looks = stream::iter(looks).map(|(tag, link)| async move {
-            let meta = self.shared.backend.head(&link).await?;
-            Ok::<_, Error>(meta.is_some_and(|meta| meta.size > 0).then_some(tag))
+            match self.shared.backend.head(&link).await {
+                Ok(meta) => Ok(meta.filter(counts).map(|_| tag)),
+                // Something else lies there: no tag of ours, and no reason to show none of the others.
+                Err(error) if error.kind() == ErrorKind::Foreign => {
+                    tracing::warn!(key = %link, %error, "not a link");
+                    Ok(None)
+                }
+                Err(error) => Err(Error::from(error)),
+            }
         });
         let found: Vec<Option<Tag>> = looks.buffered(PARALLEL).try_collect().await?;
         Ok(found.into_iter().flatten().collect())

@@ -19,12 +19,13 @@ const STORE: &[&[&str]] = &[
     &["layout"],
     &["error"],
     // What all handles of a store share.
-    &["buffers", "damage", "guard", "turns"],
+    &["buffers", "damage", "detach", "guard", "turns"],
     &["shared"],
     // Steps that operations are made of.
-    &["detach", "ingest", "link", "listing"],
+    &["ingest", "link", "listing"],
     // Operations.
     &["blobs", "tags"],
+    &["dependencies"],
     &["uploads", "mount", "manifests", "referrers", "catalog"],
     // Doors. Maintenance runs through the store's door, so it stands below it.
     &["repository", "gc", "scrub", "purge", "usage", "transfer"],

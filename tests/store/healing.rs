@@ -19,6 +19,9 @@ on_every_backend!(
     an_altered_manifest_is_put_right_by_the_next_push,
     an_emptied_tag_is_unknown_and_not_listed,
     a_link_of_distributions_to_another_digest_is_followed,
+    a_link_of_the_right_length_that_holds_no_digest_is_as_if_it_were_not_there,
+    a_tag_whose_history_was_emptied_goes_with_its_manifest,
+    something_else_in_place_of_a_tags_link_hides_no_other_tag,
 );
 
 async fn damage(world: &World, key: &registry_store::backend::Key, content: &'static str) {
@@ -157,4 +160,38 @@ async fn a_link_of_distributions_to_another_digest_is_followed(world: World) {
     repository.manifests().put(&manifest, &digest, &[]).await.unwrap();
     assert!(world.repository("b").mount(&pushed, repository.name()).await.unwrap());
     assert_eq!(pull(&world.repository("b"), &pushed).await.unwrap(), b"hello");
+}
+
+async fn a_link_of_the_right_length_that_holds_no_digest_is_as_if_it_were_not_there(world: World) {
+    let repository = world.repository("a");
+    let digest = push(&repository, b"{}").await;
+    let link = RepositoryLayout::new(repository.name()).layer_link(&digest);
+    let zeros = Bytes::from(vec![0; digest.to_string().len()]);
+    world.backend.put(&link, zeros, PutMode::Overwrite).await.unwrap();
+    assert!(matches!(repository.blobs().size(&digest).await, Err(Error::BlobUnknown { .. })));
+    let manifest = image(b"{}", &[]);
+    let own = manifest.digest(Algorithm::Sha256);
+    let error = repository.manifests().put(&manifest, &own, &[]).await.unwrap_err();
+    assert!(matches!(error, Error::ManifestBlobUnknown { missing, .. } if missing == [digest]));
+}
+
+async fn a_tag_whose_history_was_emptied_goes_with_its_manifest(world: World) {
+    let repository = world.repository("a");
+    let digest = push_image(&repository, b"{}", &[], "v1").await;
+    let tag = "v1".parse().unwrap();
+    let entry = RepositoryLayout::new(repository.name()).tag_index_link(&tag, &digest);
+    damage(&world, &entry, "").await;
+    repository.manifests().delete(&digest).await.unwrap();
+    assert!(repository.tags().resolve(&tag).await.is_err());
+}
+
+async fn something_else_in_place_of_a_tags_link_hides_no_other_tag(world: World) {
+    let repository = world.repository("a");
+    push_image(&repository, b"{}", &[], "v1").await;
+    // An object where a directory should be, and the other way round.
+    let tags = RepositoryLayout::new(repository.name()).tags();
+    let stray = tags.child("v2").unwrap().child("current").unwrap().child("link").unwrap();
+    world.backend.put(&stray.child("x").unwrap(), "x".into(), PutMode::Create).await.unwrap();
+    let listed = repository.tags().list(None, 9).await.unwrap().items;
+    assert_eq!(listed.iter().map(ToString::to_string).collect::<Vec<_>>(), ["v1"]);
 }

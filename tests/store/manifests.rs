@@ -21,6 +21,7 @@ on_every_backend!(
     an_index_needs_its_manifests_in_the_same_repository,
     an_index_of_indexes_and_an_empty_index_are_accepted,
     a_size_that_is_wrong_in_the_manifest_is_refused,
+    each_size_that_a_manifest_gives_for_one_blob_has_to_be_right,
     a_manifest_may_get_several_tags_at_once_or_none,
     pushing_a_manifest_again_changes_nothing,
     a_deleted_manifest_is_gone_with_every_tag_on_it,
@@ -236,5 +237,19 @@ async fn puts_and_deletes_at_once_leave_no_tag_without_its_manifest(world: World
         let links = RepositoryLayout::new(repository.name());
         let record = world.backend.head(&links.revision_link(&digest)).await.unwrap();
         assert_eq!(record.is_some(), is_there);
+    }
+}
+
+async fn each_size_that_a_manifest_gives_for_one_blob_has_to_be_right(world: World) {
+    let repository = world.repository("a");
+    push(&repository, b"{}").await;
+    push(&repository, b"hello").await;
+    for wrong in 0..2 {
+        let mut document = image_document(b"{}", &[b"hello", b"hello"]);
+        document["layers"][wrong]["size"] = 99.into();
+        let manifest = manifest(&document);
+        let digest = manifest.digest(Algorithm::Sha256);
+        let error = repository.manifests().put(&manifest, &digest, &[]).await.unwrap_err();
+        assert!(matches!(error, Error::ManifestInvalid(ManifestError::DescriptorSize { .. })));
     }
 }

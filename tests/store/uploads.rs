@@ -1,13 +1,17 @@
 //! Upload sessions: begun, added to, taken up by another process, committed, cancelled, expired.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{FutureExt as _, StreamExt as _, stream};
-use registry_store::backend::{BackendExt as _, PutMode, Tip};
+use registry_store::backend::{BackendExt as _, ErrorKind, PutMode, Tip};
 use registry_store::digest::{Algorithm, Digest};
 use registry_store::error::Error;
 use registry_store::layout::RepositoryLayout;
+use registry_store::options::StoreOptions;
+use registry_store::store::Store;
 use registry_store::uploads::ResumeAt;
+use registry_tests::backends::{CountedBackend, Fault, FaultyBackend, Method, Moment};
 use registry_tests::world::{World, body, broken_body, no_body, pull, push, repository};
 
 on_every_backend!(
@@ -29,6 +33,9 @@ on_every_backend!(
     a_session_does_not_make_a_repository,
     sessions_expire_by_their_age,
     what_is_left_of_a_session_without_a_mark_expires,
+    a_session_that_cannot_be_opened_does_not_keep_others_from_expiring,
+    a_session_that_another_program_takes_away_is_unknown,
+    asking_for_an_unknown_session_writes_nothing,
 );
 
 fn at(tip: &Tip) -> ResumeAt {
@@ -268,4 +275,50 @@ async fn what_is_left_of_a_session_without_a_mark_expires(world: World) {
     world.clock.advance(hour * 2);
     assert_eq!(world.store.purge_uploads(hour).await.unwrap().litter, 1);
     assert_eq!(world.backend.list(&keys.root, None).count().await, 0);
+}
+
+async fn a_session_that_cannot_be_opened_does_not_keep_others_from_expiring(world: World) {
+    let (first, second) = (world.repository("a"), world.repository("b"));
+    let stuck = first.uploads().start(Algorithm::Sha256).await.unwrap().id;
+    let other = second.uploads().start(Algorithm::Sha256).await.unwrap().id;
+    world.clock.advance(Duration::from_hours(2));
+    let backend = FaultyBackend::new(world.backend.clone());
+    let denied = Fault {
+        method: Some(Method::Stage),
+        call: 1,
+        kind: ErrorKind::Denied,
+        moment: Moment::Before,
+    };
+    backend.arm(denied);
+    let options = StoreOptions { clock: world.clock.clone(), ..StoreOptions::default() };
+    let store = Store::new(Arc::new(backend), options);
+    let hour = Duration::from_hours(1);
+    store.purge_uploads(hour).await.unwrap_err();
+    assert!(second.uploads().status(other, None).await.is_err());
+    first.uploads().status(stuck, None).await.unwrap();
+    assert_eq!(store.purge_uploads(hour).await.unwrap().uploads, 1);
+}
+
+async fn a_session_that_another_program_takes_away_is_unknown(world: World) {
+    let uploads = world.repository("a").uploads();
+    let id = uploads.start(Algorithm::Sha256).await.unwrap().id;
+    let root = RepositoryLayout::new(world.repository("a").name()).session(id).root;
+    let backend = world.backend.clone();
+    let taken_away = stream::once(async move {
+        backend.delete_tree(&root).await.unwrap();
+        Ok("hello".into())
+    });
+    let error = uploads.append(id, anywhere(), taken_away).await.unwrap_err();
+    assert!(matches!(error, Error::UploadUnknown { .. }), "{error}");
+}
+
+async fn asking_for_an_unknown_session_writes_nothing(world: World) {
+    let id = "0b7a6d2e-3f0c-4d5c-9f3e-0d6a5e1c2b3a".parse().unwrap();
+    let repository = world.repository("a");
+    let counted = CountedBackend::new(world.backend.clone());
+    let store = Store::new(Arc::new(counted.clone()), StoreOptions::default());
+    let asked = store.repository(repository.name()).uploads().status(id, None).await;
+    assert!(matches!(asked, Err(Error::UploadUnknown { .. })));
+    assert_eq!(counted.counts().of(Method::Stage), 0);
+    assert_eq!(counted.counts().total(), 1);
 }

@@ -11,7 +11,8 @@ use crate::backend::{Backend, ErrorKind, Key, Put, PutMode, PutRequest, ReadRang
 pub trait BackendExt: Backend {
     /// Reads a whole object of at most `limit` bytes; `None` if there is none.
     ///
-    /// Of a longer object the first `limit + 1` bytes are read, so that the caller sees that it is longer.
+    /// Of a longer object more than `limit` bytes are returned, so that the caller sees that it is longer, but not
+    /// much more than one part of the stream.
     async fn read_small(&self, key: &Key, limit: u64) -> Result<Option<Bytes>> {
         let object = match self.read(key, ReadRange::Full).await {
             Ok(object) => object,

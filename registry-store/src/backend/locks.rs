@@ -29,7 +29,7 @@ impl KeyedLocks {
         if let Some(lock) = locks.get(key).and_then(Weak::upgrade) {
             return lock;
         }
-        // Rare: only when a key is locked that nobody holds. So forgotten keys never outnumber held ones long.
+        // Only when a key is locked that nobody holds: so at most one key is forgotten for each that is held.
         locks.retain(|_, lock| lock.strong_count() > 0);
         let lock = Arc::new(RwLock::new(()));
         locks.insert(key.clone(), Arc::downgrade(&lock));

@@ -247,18 +247,23 @@ impl<S: System> Durable<S> {
         let mut unknown = Vec::new();
         for (index, (key, path)) in objects.iter().enumerate() {
             let stat = self.look(path).map_err(|error| fault(operation, key, error))?;
-            if stat.is_some_and(|stat| !self.knows(key, &stat)) {
-                unknown.push(index);
+            if let Some(stat) = stat.filter(|stat| !self.knows(key, stat)) {
+                unknown.push((index, stat));
             }
             found.push(stat);
         }
         // Most are known, and then there is nothing to wait for.
         let found = Mutex::new(found);
-        in_parallel(&unknown, |&index| {
+        in_parallel(&unknown, |&(index, stat)| {
             let (key, path) = &objects[index];
-            let settled = self.settle_file(path);
-            locked(&found)[index] = settled.map_err(|error| fault(operation, key, error))?;
-            Ok(())
+            match self.sync_named(path, &stat) {
+                Ok(()) => Ok(()),
+                Err(error) if fault::is_missing(&error) => {
+                    locked(&found)[index] = None;
+                    Ok(())
+                }
+                Err(error) => Err(fault(operation, key, error)),
+            }
         })?;
         let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
         for ((key, path), stat) in objects.iter().zip(&found) {
@@ -267,15 +272,6 @@ impl<S: System> Durable<S> {
             }
         }
         Ok(found)
-    }
-
-    fn settle_file(&self, path: &Path) -> io::Result<Option<Stat>> {
-        let Some(stat) = self.look(path)? else { return Ok(None) };
-        match self.sync_named(path, &stat) {
-            Ok(()) => Ok(Some(stat)),
-            Err(error) if fault::is_missing(&error) => Ok(None),
-            Err(error) => Err(error),
-        }
     }
 
     /// The object that has a name; `None` if there is none.
