@@ -28,6 +28,8 @@ mod healing;
 mod manifests;
 mod model;
 mod mounting;
+mod orders;
+mod races;
 mod referrers;
 mod scenarios;
 mod tags;

@@ -2,7 +2,9 @@
 
 mod counted;
 mod faulty;
+mod gated;
 mod method;
+mod recorded;
 
 use std::any::Any;
 use std::fmt;
@@ -12,7 +14,9 @@ use registry_store::backend::{Backend, MemoryBackend};
 
 pub use counted::{CountedBackend, Counts};
 pub use faulty::{Fault, FaultyBackend, Moment};
+pub use gated::{Gate, GatedBackend};
 pub use method::Method;
+pub use recorded::RecordedBackend;
 
 mod filesystem;
 pub use filesystem::{filesystem, filesystem_with_named_temps, filesystem_without_hard_links};
