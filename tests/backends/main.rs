@@ -284,4 +284,16 @@ mod faultless_memory {
     every_clause_of_locks_between_processes!(registry_tests::backends::faultless_memory);
 }
 
+mod gated_memory {
+    every_clause!(registry_tests::backends::gated_memory);
+    every_clause_of_promotion_without_a_copy!(registry_tests::backends::gated_memory);
+    every_clause_of_locks_between_processes!(registry_tests::backends::gated_memory);
+}
+
+mod recorded_memory {
+    every_clause!(registry_tests::backends::recorded_memory);
+    every_clause_of_promotion_without_a_copy!(registry_tests::backends::recorded_memory);
+    every_clause_of_locks_between_processes!(registry_tests::backends::recorded_memory);
+}
+
 mod filesystem;

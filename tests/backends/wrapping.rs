@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use registry_store::backend::{Backend, BackendExt as _, ErrorKind, MemoryBackend, PutMode};
-use registry_tests::backends::{CountedBackend, Fault, FaultyBackend, Method, Moment};
+use registry_store::backend::{
+    Backend, BackendExt as _, ErrorKind, LockMode, MemoryBackend, PutMode,
+};
+use registry_tests::backends::{
+    CountedBackend, Fault, FaultyBackend, GatedBackend, Method, Moment, RecordedBackend,
+};
 
-use crate::common::{copy, is_there, key, kind, listed, note, put, session, session_of};
+use crate::common::{copy, is_there, key, kind, listed, note, put, read, session, session_of};
 
 #[tokio::test]
 async fn calls_are_counted_by_their_method() {
@@ -81,4 +85,69 @@ async fn every_call_of_an_operation_can_be_failed_in_turn() {
         backend.delete(&[key("to")]).await.unwrap();
     }
     assert_eq!(failures, 4, "stage, append, persist and promote failed");
+}
+
+#[tokio::test]
+async fn a_call_waits_at_its_gate_before_or_after_its_work_and_no_other_does() {
+    for (moment, is_done) in [(Moment::Before, false), (Moment::After, true)] {
+        let backend = GatedBackend::new(Arc::new(MemoryBackend::new()));
+        let a = key("a");
+        let gate = backend.shut(moment, Method::PutAll, &a);
+        put(&backend, &key("b"), "b").await;
+        let put_a = backend.put(&a, "1".into(), PutMode::Overwrite);
+        let outcome = gate.meanwhile(put_a, async {
+            assert_eq!(is_there(&backend, &a).await, is_done);
+            // A gate stops one call: this one passes.
+            put(&backend, &a, "2").await;
+        });
+        outcome.await.unwrap();
+        let left = if is_done { "2" } else { "1" };
+        assert_eq!(read(&backend, &a).await, left);
+    }
+}
+
+#[tokio::test]
+async fn what_is_done_to_a_staging_is_stopped_by_its_session_or_by_what_it_becomes() {
+    let (keys, to) = (session("1"), key("to"));
+    for (method, named) in [(Method::Append, &keys.root), (Method::Promote, &to)] {
+        let backend = GatedBackend::new(Arc::new(MemoryBackend::new()));
+        let gate = backend.shut(Moment::Before, method, named);
+        let promoted = async {
+            let mut staged = session_of(&backend, &keys, &"bytes".into()).await;
+            staged.promote(&to, 5).await.unwrap();
+        };
+        gate.meanwhile(promoted, async { assert!(!is_there(&backend, &to).await) }).await;
+        assert!(is_there(&backend, &to).await);
+    }
+}
+
+#[tokio::test]
+#[should_panic(expected = "without the call that was to be stopped")]
+async fn an_operation_that_does_not_come_to_its_gate_is_found_out() {
+    let backend = GatedBackend::new(Arc::new(MemoryBackend::new()));
+    let gate = backend.shut(Moment::Before, Method::Head, &key("a"));
+    gate.meanwhile(backend.head(&key("b")), async {}).await.unwrap();
+}
+
+#[tokio::test]
+async fn effects_are_recorded_in_their_order_and_those_at_once_are_told() {
+    let backend = RecordedBackend::new(Arc::new(MemoryBackend::new()));
+    backend.name("below/a", "A");
+    let (a, b) = ("below/a".parse().unwrap(), "below/b".parse().unwrap());
+    let lock = backend.lock(&a, LockMode::Exclusive).await.unwrap();
+    backend.put(&a, "1".into(), PutMode::Create).await.unwrap();
+    backend.head(&a).await.unwrap();
+    let (first, second) = futures::join!(
+        backend.put(&b, "1".into(), PutMode::Overwrite),
+        backend.delete(std::slice::from_ref(&a))
+    );
+    first.unwrap();
+    second.unwrap();
+    drop(lock);
+    let effects =
+        ["lock A, exclusive", "create A", "replace below/b", "meanwhile delete A", "unlock A"];
+    assert_eq!(backend.effects(), effects);
+    assert_eq!(backend.calls().len(), effects.len() + 1);
+    backend.forget();
+    assert!(backend.calls().is_empty());
 }

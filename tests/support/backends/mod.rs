@@ -86,3 +86,15 @@ pub fn faultless_memory() -> Fixture {
     let memory = MemoryBackend::new();
     Fixture::new((), move || Arc::new(FaultyBackend::new(Arc::new(memory.clone()))))
 }
+
+/// Memory in whose way no gate is shut.
+pub fn gated_memory() -> Fixture {
+    let memory = MemoryBackend::new();
+    Fixture::new((), move || Arc::new(GatedBackend::new(Arc::new(memory.clone()))))
+}
+
+/// Memory, recorded.
+pub fn recorded_memory() -> Fixture {
+    let memory = MemoryBackend::new();
+    Fixture::new((), move || Arc::new(RecordedBackend::new(Arc::new(memory.clone()))))
+}

@@ -17,7 +17,7 @@ use registry_store::page::Page;
 /// write the same list.
 ///
 /// A line is what is done and to which keys, as in `create a/_layers/sha256/…/link`. Keys are shown without
-/// `docker/registry/v2/` and `repositories/`, and with the names that a test gives to parts of them. An effect
+/// `docker/registry/v2/` and `repositories/`, and parts of them by the names a test gives. An effect
 /// that begins before the one before it has ended is shown as `meanwhile …`: nothing may rely on their order.
 #[derive(Clone, Debug)]
 pub struct RecordedBackend {
@@ -28,7 +28,7 @@ pub struct RecordedBackend {
 #[derive(Debug, Default)]
 struct Record {
     lines: Vec<(Kind, String)>,
-    /// What parts of keys are shown as.
+    /// What parts of lines are shown as.
     names: Vec<(String, String)>,
     /// Effects that have begun and not ended.
     under_way: usize,
@@ -48,7 +48,7 @@ impl RecordedBackend {
         Self { inner, record: Arc::default() }
     }
 
-    /// Shows `part` of a key as `name` from now on, before the parts that were named earlier.
+    /// Shows `part` of a line, whenever that was written, as `name`. What is named later is replaced first.
     pub fn name(&self, part: impl Into<String>, name: impl Into<String>) {
         self.record().names.insert(0, (part.into(), name.into()));
     }
