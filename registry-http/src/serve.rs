@@ -35,7 +35,7 @@ pub struct Limits {
     ///   of this, and one that is not answered within another quarter ends it. The body of a request has the bound
     ///   of its own that the service gives it ([`Options::body_idle_timeout`](crate::Options)).
     /// * Not bounded in time: an answer in HTTP/2 whose client keeps the stream's window closed, and answers pings.
-    ///   It holds what it has: two parts of a blob (512 KiB each) and its open file, or the whole of another answer;
+    ///   It holds what it was given: parts of a blob (1 MiB each) and its open file, or the whole of another answer;
     ///   `streams` bounds how many of them a connection has, and a proxy in front how many connections a client.
     pub idle: Duration,
     /// The most one read from a connection may bring, in bytes; it begins small and grows with what comes.

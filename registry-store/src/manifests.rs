@@ -65,7 +65,7 @@ impl Manifests {
     /// Order: look for all it refers to → under the repository's lock, shared with other puts: the manifest's
     /// blob → the revision link → look again for all it refers to, fresh, and make it durable (other writers
     /// made it) → the record that it refers to its subject → each tag → look again. Each step is durable before
-    /// the next begins, and all of it runs to its end even if the caller leaves.
+    /// the next begins. From the lock on it runs to its end even if the caller leaves.
     ///
     /// A crash leaves a beginning of that: a blob without a link (garbage), a manifest without its tags, or
     /// some of its tags. What is visible is complete at each step. If something is found missing after the link

@@ -134,6 +134,9 @@ impl Tags {
     /// a push has come in between (of a program that does not know our lock), give it back the entry of what
     /// it points at. A crash leaves the tag, or entries of history without a tag, which is as if they were not
     /// there.
+    ///
+    /// Only entries that were there before the tag went may go, so all of them are held: 65 bytes for each
+    /// manifest the tag ever pointed at.
     async fn remove(&self, tag: &Tag) -> Result<bool> {
         let current_link = self.layout.tag_current_link(tag);
         if self.shared.backend.head(&current_link).await?.is_none() {

@@ -1,9 +1,16 @@
 //! Blobs: pushed in one go, read whole and in parts, deleted.
 
-use registry_store::backend::ReadRange;
+use std::sync::Arc;
+
+use registry_store::backend::{ErrorKind, ReadRange};
 use registry_store::digest::{Algorithm, Digest};
 use registry_store::error::Error;
-use registry_tests::world::{World, body, broken_body, pull, pull_range, push, push_as};
+use registry_store::options::StoreOptions;
+use registry_store::store::Store;
+use registry_tests::backends::{Fault, FaultyBackend, Method, Moment};
+use registry_tests::world::{
+    World, body, broken_body, pull, pull_range, push, push_as, repository,
+};
 
 on_every_backend!(
     a_blob_is_read_back_as_it_was_pushed,
@@ -20,6 +27,7 @@ on_every_backend!(
     deleting_a_blob_that_is_not_there_is_an_error,
     two_pushes_of_one_blob_at_once_both_succeed,
     a_blob_that_is_deleted_while_it_is_read_is_read_to_its_end,
+    a_push_whose_clean_up_fails_is_a_push,
 );
 
 async fn a_blob_is_read_back_as_it_was_pushed(world: World) {
@@ -146,4 +154,14 @@ async fn a_blob_that_is_deleted_while_it_is_read_is_read_to_its_end(world: World
     repository.blobs().delete(&digest).await.unwrap();
     let read: Vec<bytes::Bytes> = blob.into_stream().try_collect().await.unwrap();
     assert!(read.concat() == content);
+}
+
+async fn a_push_whose_clean_up_fails_is_a_push(world: World) {
+    let backend = FaultyBackend::new(world.backend.clone());
+    let (method, kind) = (Some(Method::Discard), ErrorKind::Io);
+    backend.arm(Fault { method, call: 1, kind, moment: Moment::Before });
+    let store = Store::new(Arc::new(backend.clone()), StoreOptions::default());
+    let digest = push(&repository(&store, "a"), b"hello").await;
+    assert!(!backend.disarm(), "the clean-up was to fail");
+    assert_eq!(pull(&world.repository("a"), &digest).await.unwrap(), b"hello");
 }
