@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::Instant;
@@ -11,15 +11,13 @@ use std::time::Instant;
 use registry_store::digest::Digest;
 use registry_tests::child::PATIENCE;
 use registry_tests::peers::Distribution;
-use registry_tests::plain_http::{Answer, connect};
+use registry_tests::plain_http::connect;
 use registry_tests::registry_process::{RegistryProcess, program};
 use registry_tests::tree::Tree;
 use tempfile::TempDir;
 
 use crate::exchange::{Body, ask, expect};
-
-const REPOSITORY: &str = "library/shared";
-const OCTETS: &str = "application/octet-stream";
+use crate::upload::{OCTETS, Upload, codes, noise, serve, uploads};
 
 /// The program and Distribution on one directory, with one secret.
 struct Both {
@@ -52,17 +50,6 @@ impl Both {
     }
 }
 
-/// Each serves exactly this.
-#[track_caller]
-fn serve(addresses: [SocketAddr; 2], digest: &Digest, content: &[u8]) {
-    assert_eq!(*digest, Digest::sha256(content));
-    for address in addresses {
-        let url = format!("/v2/{REPOSITORY}/blobs/{digest}");
-        let answer = expect(200, ask(address, "GET", &url, "", Body::NOTHING));
-        assert!(answer.body == content, "{} bytes", answer.body.len());
-    }
-}
-
 fn registry_with_secret(root: &Path, secret: &str) -> RegistryProcess {
     RegistryProcess::greeted(registry(root).env("REGISTRY_HTTP_SECRET", secret))
 }
@@ -71,79 +58,6 @@ fn registry(root: &Path) -> Command {
     let mut command = Command::new(program());
     command.args(["--addr", "127.0.0.1:0", "--root"]).arg(root);
     command
-}
-
-fn uploads(root: &Path) -> PathBuf {
-    root.join("docker/registry/v2/repositories").join(REPOSITORY).join("_uploads")
-}
-
-/// An upload as a client sees it, which takes the address it was given last to whichever registry it likes.
-struct Upload {
-    location: String,
-    sent: Vec<u8>,
-}
-
-impl Upload {
-    fn begin(at: SocketAddr) -> Self {
-        Self::begin_with(at, "")
-    }
-
-    fn begin_with(at: SocketAddr, query: &str) -> Self {
-        let url = format!("/v2/{REPOSITORY}/blobs/uploads/{query}");
-        let answer = expect(202, ask(at, "POST", &url, "", Body::NOTHING));
-        let location = answer.header("location").unwrap().to_owned();
-        Self { location, sent: Vec::new() }
-    }
-
-    #[track_caller]
-    fn append(&mut self, at: SocketAddr, part: Body<'_>) {
-        let answer = expect(202, ask(at, "PATCH", &self.location, OCTETS, part));
-        self.sent.extend_from_slice(part.content());
-        self.go_on_from(&answer);
-    }
-
-    /// Asks how far it has come.
-    #[track_caller]
-    fn look(&mut self, at: SocketAddr) {
-        let answer = expect(204, ask(at, "GET", &self.location, "", Body::NOTHING));
-        self.go_on_from(&answer);
-    }
-
-    #[track_caller]
-    fn finish(mut self, at: SocketAddr, last: Body<'_>) -> (Digest, Vec<u8>) {
-        self.sent.extend_from_slice(last.content());
-        let digest = Digest::sha256(&self.sent);
-        let url = format!("{}&digest={digest}", self.location);
-        let answer = expect(201, ask(at, "PUT", &url, OCTETS, last));
-        assert_eq!(answer.header("docker-content-digest"), Some(digest.to_string().as_str()));
-        (digest, self.sent)
-    }
-
-    #[track_caller]
-    fn go_on_from(&mut self, answer: &Answer) {
-        let last = self.sent.len().saturating_sub(1);
-        assert_eq!(answer.header("range"), Some(format!("0-{last}").as_str()));
-        self.location = answer.header("location").unwrap().to_owned();
-    }
-}
-
-/// Bytes without a pattern, other ones for each seed.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed + 1);
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    (0..length.div_ceil(8)).flat_map(|_| next()).take(length).collect()
-}
-
-/// The codes of a refusal's errors.
-fn codes(answer: &Answer) -> Vec<String> {
-    let told: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
-    let errors = told["errors"].as_array().unwrap().iter();
-    errors.map(|error| error["code"].as_str().unwrap().to_owned()).collect()
 }
 
 #[test]
@@ -164,7 +78,7 @@ fn an_upload_goes_back_and_forth_and_ends_at_either() {
                 rest = behind;
                 // Several parts to one side, then several to the other.
                 let side = sides[(first + number / turns) % 2];
-                let chunked = (number + seed as usize) % 2 == 0;
+                let chunked = (number + seed as usize).is_multiple_of(2);
                 let body = if chunked { Body::Chunked(part) } else { Body::Whole(part) };
                 upload.append(side, body);
                 if number % 3 == 0 {
