@@ -15,9 +15,11 @@ use registry_store::digest::{Algorithm, AnyDigest, Digest};
 use registry_store::name::{NameError, RepositoryName};
 use registry_store::reference::{Reference, Tag};
 use registry_store::upload_id::UploadId;
+use registry_store::uploads::UploadStatus;
 
 use crate::options::{Locations, Options};
 use crate::refusal::{Allow, Refusal};
+use crate::upload_secret::UploadSecret;
 use crate::upload_state;
 
 /// The most tags one manifest can be pushed with (OCI distribution-spec: at least 10 should be supported).
@@ -397,8 +399,8 @@ impl<'q> Query<'q> {
 
     /// What a session's address says of how far it has come: ours, or else Distribution's.
     fn tip(self, name: &RepositoryName, id: UploadId) -> Result<Option<Tip>, Refusal> {
+        let token = self.first(TIP).map(Cow::into_owned);
         if let Some(offset) = self.first(OFFSET) {
-            let token = self.first(TIP).map(Cow::into_owned);
             let digits = offset.bytes().all(|b| b.is_ascii_digit());
             return match offset.parse() {
                 Ok(offset) if digits => Ok(Some(Tip { offset, token })),
@@ -409,7 +411,7 @@ impl<'q> Query<'q> {
             return Ok(None);
         };
         let offset = upload_state::offset(&state, name, id).ok_or(Refusal::UploadState)?;
-        Ok(Some(Tip { offset, token: None }))
+        Ok(Some(Tip { offset, token }))
     }
 }
 
@@ -420,12 +422,14 @@ const TIP: &str = "_tip";
 const STATE: &str = "_state";
 
 /// Makes the addresses that answers point at.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Links {
     /// Scheme and host, if locations are to have them.
     origin: String,
     /// What stands before `/v2/`.
     prefix: String,
+    /// What the addresses of upload sessions are signed with.
+    secret: Option<UploadSecret>,
 }
 
 impl Links {
@@ -443,7 +447,8 @@ impl Links {
                 (base[..path].to_owned(), &base[path..])
             }
         };
-        Self { origin, prefix: format!("{prefix}{}", options.path_prefix) }
+        let prefix = format!("{prefix}{}", options.path_prefix);
+        Self { origin, prefix, secret: options.upload_secret.clone() }
     }
 
     /// Where a blob can be pulled from.
@@ -456,13 +461,26 @@ impl Links {
         format!("{self}/v2/{name}/manifests/{digest}")
     }
 
-    /// Where an upload session goes on that has come to `tip`.
-    pub(crate) fn upload(&self, name: &RepositoryName, id: UploadId, tip: &Tip) -> String {
-        let mut url = format!("{self}/v2/{name}/blobs/uploads/{id}?{OFFSET}={}", tip.offset);
-        if let Some(token) = &tip.token {
+    /// Where an upload session goes on. With a secret the offset is in Distribution's parameter, which it needs;
+    /// it passes over ours.
+    pub(crate) fn upload(&self, name: &RepositoryName, status: &UploadStatus) -> String {
+        let mut url = match &self.secret {
+            Some(secret) => {
+                let state = upload_state::issue(secret, name, status);
+                format!("{self}/v2/{name}/blobs/uploads/{}?{STATE}={}", status.id, encode(&state))
+            }
+            None => self.upload_at(name, status.id, status.tip.offset),
+        };
+        if let Some(token) = &status.tip.token {
             url.push_str(&format!("&{TIP}={}", encode(token)));
         }
         url
+    }
+
+    /// Where an upload session goes on of which nothing is known but its offset: only here, never at
+    /// Distribution.
+    pub(crate) fn upload_at(&self, name: &RepositoryName, id: UploadId, offset: u64) -> String {
+        format!("{self}/v2/{name}/blobs/uploads/{id}?{OFFSET}={offset}")
     }
 
     /// The `Link` to the catalog's next page, which begins after `last`.
@@ -549,6 +567,7 @@ mod tests {
     use super::*;
     use http::Request;
     use proptest::prelude::*;
+    use std::time::UNIX_EPOCH;
 
     const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     const ID: &str = "6b3c9a93-af5d-473f-a4ff-9710022185cd";
@@ -606,17 +625,33 @@ mod tests {
         #[test]
         fn the_address_of_a_session_leads_back_to_where_it_was(
             name in name(), id: [u8; 16], offset: u64, token in proptest::option::of(".{1,12}"),
-            digest in digest(),
+            secret in ".{0,12}", digest in digest(),
         ) {
             let id = UploadId::from_random(id);
             let tip = Tip { offset, token };
-            let url = links().upload(&name, id, &tip);
-            let target = UploadTarget { name, id, tip: Some(tip) };
+            let status = UploadStatus { id, tip, started_at: UNIX_EPOCH };
+            let upload_secret = UploadSecret::new(&secret);
+            let (head, ()) = Request::new(()).into_parts();
+            let links = Links::new(&Options { upload_secret, ..Options::default() }, &head);
+            let url = links.upload(&name, &status);
+            prop_assert_eq!(url.contains("?_state="), !secret.is_empty());
+            let target = UploadTarget { name, id, tip: Some(status.tip) };
             prop_assert_eq!(parse("PATCH", &url).unwrap(), Endpoint::AppendUpload(target.clone()));
             prop_assert_eq!(
                 parse("PUT", &format!("{url}&digest={digest}&_state=x")).unwrap(),
                 Endpoint::CommitUpload(target, digest)
             );
+        }
+
+        #[test]
+        fn the_address_of_a_session_of_which_only_the_offset_is_known_leads_there(
+            name in name(), id: [u8; 16], offset: u64,
+        ) {
+            let id = UploadId::from_random(id);
+            let url = links().upload_at(&name, id, offset);
+            let tip = Some(Tip { offset, token: None });
+            let target = UploadTarget { name, id, tip };
+            prop_assert_eq!(parse("PATCH", &url).unwrap(), Endpoint::AppendUpload(target));
         }
 
         #[test]

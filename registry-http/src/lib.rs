@@ -45,6 +45,7 @@ mod options;
 mod range;
 mod refusal;
 pub mod serve;
+mod upload_secret;
 mod upload_state;
 
 use std::convert::Infallible;
@@ -62,6 +63,7 @@ use crate::body::RequestBody;
 
 pub use crate::body::ResponseBody;
 pub use crate::options::{Locations, Options};
+pub use crate::upload_secret::UploadSecret;
 
 /// The registry's API over `store`.
 ///

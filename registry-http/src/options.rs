@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::upload_secret::UploadSecret;
+
 /// How a [`RegistryService`](crate::RegistryService) behaves.
 ///
 /// The defaults suit a registry of its own; they are not Distribution's where those are surprising (deletion
@@ -40,6 +42,12 @@ pub struct Options {
     /// For a proxy or router that passes paths on as they came. One that takes the prefix off needs
     /// [`Locations::Under`] instead.
     pub path_prefix: String,
+    /// What the addresses of upload sessions are signed with, as Distribution does with its `http.secret`. Default:
+    /// none, and they are not signed.
+    ///
+    /// It is needed only where Distribution serves the same data: with the same secret, either can finish the
+    /// uploads of the other. Addresses of Distribution are taken with and without it.
+    pub upload_secret: Option<UploadSecret>,
 }
 
 impl Default for Options {
@@ -55,6 +63,7 @@ impl Default for Options {
             mount_from_anywhere: true,
             locations: Locations::Relative,
             path_prefix: String::new(),
+            upload_secret: None,
         }
     }
 }

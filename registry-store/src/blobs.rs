@@ -148,8 +148,9 @@ impl Blobs {
 
     /// The digest the bytes of a blob of this repository are kept under.
     async fn linked(&self, digest: &Digest) -> Result<Digest> {
-        let link = link::read(&self.shared, &self.layout.layer_link(digest)).await?;
-        link.ok_or_else(|| self.unknown(digest))
+        let link = self.layout.layer_link(digest);
+        let stored = link::read_for(&self.shared, &link, digest).await?;
+        stored.ok_or_else(|| self.unknown(digest))
     }
 
     fn unknown(&self, digest: &Digest) -> Error {

@@ -15,7 +15,7 @@ pub(crate) struct Damage {
 /// What was found damaged since the store was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DamageReport {
-    /// Links that were empty or held no digest. Each time one is met it counts again.
+    /// Links that were empty, or held no digest or that of something else. Each time one is met it counts again.
     pub links: u64,
     /// Blobs that were empty, of another size, or of other content than their digest says. Each time one is met
     /// it counts again.
@@ -25,10 +25,10 @@ pub struct DamageReport {
 }
 
 impl Damage {
-    /// A link holds no digest; to everybody it is as if it were not there.
+    /// A link holds no digest, or that of something else; to everybody it is as if it were not there.
     pub(crate) fn link(&self, key: &Key) {
         self.links.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(%key, "damaged link: it holds no digest; the next push replaces it");
+        tracing::warn!(%key, "damaged link: it holds no digest, or that of something else; the next push replaces it");
     }
 
     /// A blob is not what its digest says; to everybody it is as if it were not there.

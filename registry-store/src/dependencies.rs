@@ -50,7 +50,7 @@ impl Dependencies {
         let mut this = Self { shared: shared.clone(), layout: layout.clone(), needs: Vec::new() };
         let wanted = wanted(layout, manifest);
         let looks: Vec<_> =
-            wanted.iter().map(|((_, size), link)| this.stored_under(link, *size)).collect();
+            wanted.iter().map(|(wanted, link)| this.stored_under(link, *wanted)).collect();
         let found: Vec<Option<Digest>> =
             stream::iter(looks).buffered(PARALLEL).try_collect().await?;
 
@@ -83,8 +83,13 @@ impl Dependencies {
 
     /// The digest a dependency's content is kept under, if its link is there and its content is of `size`. It
     /// is another where Distribution keeps what was pushed by its sha512 under its sha256.
-    async fn stored_under(&self, link: &Key, size: u64) -> Result<Option<Digest>> {
-        let Some(stored) = link::read(&self.shared, link).await? else { return Ok(None) };
+    async fn stored_under(
+        &self,
+        link: &Key,
+        (digest, size): (Digest, u64),
+    ) -> Result<Option<Digest>> {
+        let stored = link::read_for(&self.shared, link, &digest).await?;
+        let Some(stored) = stored else { return Ok(None) };
         let Some(found) = blobs::look(&self.shared, &stored).await? else { return Ok(None) };
         let sound = found.size == size || self.judge(&stored, found, size).await?;
         Ok(sound.then_some(stored))

@@ -1,8 +1,9 @@
 //! Links: small objects that hold a digest.
 //!
 //! A link is the digest's text, without a newline. What a link stands for is given by where it is
-//! ([`layout`](crate::layout)); its content may differ from its path: Distribution links a blob that was pushed
-//! by its sha512 under that name, with the sha256 it keeps the bytes by as content.
+//! ([`layout`](crate::layout)); its content may be of another algorithm than its path: Distribution links a blob that
+//! was pushed by its sha512 under that name, with the sha256 it keeps the bytes by as content. Another digest of the
+//! same algorithm is other content: only a tag's link may hold any.
 
 use bytes::Bytes;
 
@@ -14,13 +15,24 @@ use crate::shared::Shared;
 /// More than the longest digest's text; what is longer is no link.
 const LIMIT: u64 = 256;
 
-/// The digest a link holds. A link that is empty or holds no digest is damaged: it is reported, and as good as
-/// not there.
+/// The digest that a tag's link holds. A link that is empty or holds no digest is damaged: it is reported, and as good
+/// as not there.
 pub(crate) async fn read(shared: &Shared, key: &Key) -> Result<Option<Digest>> {
-    Ok(match look(shared, key).await? {
-        Found::Digest(digest) => Some(digest),
-        Found::Nothing | Found::Damaged => None,
-    })
+    Ok(look(shared, key, |_| true).await?.digest())
+}
+
+/// The digest that the bytes of `digest` are kept under, as a link that stands for it has it. One that holds another
+/// of the same algorithm is damaged too.
+pub(crate) async fn read_for(
+    shared: &Shared,
+    key: &Key,
+    digest: &Digest,
+) -> Result<Option<Digest>> {
+    Ok(look(shared, key, |found| may_stand_for(found, digest)).await?.digest())
+}
+
+fn may_stand_for(found: &Digest, digest: &Digest) -> bool {
+    found == digest || found.algorithm() != digest.algorithm()
 }
 
 /// What a link to `digest` holds.
@@ -48,7 +60,7 @@ pub(crate) async fn replace(shared: &Shared, key: &Key, digest: &Digest) -> Resu
 
 /// Replaces the link `key` unless it is one to `digest`.
 async fn replace_unless_good(shared: &Shared, key: &Key, digest: &Digest) -> Result<()> {
-    let found = look(shared, key).await?;
+    let found = look(shared, key, |found| may_stand_for(found, digest)).await?;
     if let Found::Digest(found) = &found
         && found == digest
     {
@@ -68,11 +80,21 @@ enum Found {
     Digest(Digest),
 }
 
-async fn look(shared: &Shared, key: &Key) -> Result<Found> {
+impl Found {
+    fn digest(self) -> Option<Digest> {
+        match self {
+            Self::Digest(digest) => Some(digest),
+            Self::Nothing | Self::Damaged => None,
+        }
+    }
+}
+
+async fn look(shared: &Shared, key: &Key, may_hold: impl Fn(&Digest) -> bool) -> Result<Found> {
     let Some(bytes) = shared.backend.read_small(key, LIMIT).await? else {
         return Ok(Found::Nothing);
     };
-    Ok(match std::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok()) {
+    let digest = std::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok());
+    Ok(match digest.filter(may_hold) {
         Some(digest) => Found::Digest(digest),
         None => {
             shared.damage.link(key);

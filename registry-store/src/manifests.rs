@@ -133,7 +133,7 @@ impl Manifests {
 
     async fn read(&self, digest: &Digest) -> Result<Option<StoredManifest>> {
         let link = self.layout.revision_link(digest);
-        let Some(stored) = link::read(&self.shared, &link).await? else {
+        let Some(stored) = link::read_for(&self.shared, &link, digest).await? else {
             return Ok(None);
         };
         let Some(bytes) = blobs::read_small(&self.shared, &stored, LIMIT).await? else {
@@ -174,7 +174,7 @@ impl Manifests {
 
     async fn remove(&self, digest: &Digest) -> Result<()> {
         let link = self.layout.revision_link(digest);
-        let Some(stored) = link::read(&self.shared, &link).await? else {
+        let Some(stored) = link::read_for(&self.shared, &link, digest).await? else {
             return Err(self.unknown((*digest).into()));
         };
         let bytes = blobs::read_small(&self.shared, &stored, LIMIT).await?;

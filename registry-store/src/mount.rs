@@ -16,7 +16,7 @@ pub(crate) async fn mount(
     from: &RepositoryLayout,
     to: &RepositoryLayout,
 ) -> Result<bool> {
-    match link::read(shared, &from.layer_link(digest)).await? {
+    match link::read_for(shared, &from.layer_link(digest), digest).await? {
         Some(stored) => adopt(shared, digest, stored, to).await,
         None => Ok(false),
     }

@@ -120,7 +120,9 @@ impl Referrers {
     /// A manifest of this repository, if it is there and can be read.
     async fn manifest(&self, digest: &Digest) -> Result<Option<Manifest>> {
         let link = self.layout.revision_link(digest);
-        let Some(stored) = link::read(&self.shared, &link).await? else { return Ok(None) };
+        let Some(stored) = link::read_for(&self.shared, &link, digest).await? else {
+            return Ok(None);
+        };
         let limit = MAX_MANIFEST_SIZE as u64;
         let bytes = blobs::read_small(&self.shared, &stored, limit).await?;
         Ok(bytes.and_then(|bytes| Manifest::parse(None, bytes).ok()))

@@ -34,6 +34,7 @@ const STORE: &[&[&str]] = &[
 
 /// The modules of `registry-http`, lowest first.
 const HTTP: &[&[&str]] = &[
+    &["upload_secret"],
     &["options"],
     &["refusal"],
     &["body", "endpoint", "headers", "range", "upload_state"],

@@ -141,6 +141,27 @@ fn a_data_directory_that_may_not_be_written() {
 }
 
 #[test]
+fn a_file_without_a_secret() {
+    let above = TempDir::new().unwrap();
+    let (empty, missing) = (above.path().join("empty"), above.path().join("missing"));
+    fs::write(&empty, "\n").unwrap();
+    for (file, found) in [
+        (empty.as_path(), "is empty"),
+        (missing.as_path(), "No such file"),
+        (above.path(), "Is a directory"),
+    ] {
+        // A secret in the environment is not taken in its place: that would be another than was meant.
+        let root = above.path().join("data");
+        let mut command = on_a_free_port(&root);
+        command.env("REGISTRY_HTTP_SECRET", "x").arg("--secret-file").arg(file);
+        let (status, line) = failure(&mut command);
+        assert_eq!(status, 1);
+        says(&line, &[file.to_str().unwrap(), found, "expected", "--secret-file"]);
+        assert!(!root.exists(), "nothing was made");
+    }
+}
+
+#[test]
 fn nothing_to_read_where_only_reading_is_asked_for() {
     let above = TempDir::new().unwrap();
     let root = above.path().join("missing");

@@ -1,5 +1,7 @@
 //! What a user sees first: the greeting, the flags, the data directory.
 
+use std::ffi::OsStr;
+use std::fs;
 use std::process::Command;
 
 use registry_store::digest::Digest;
@@ -98,11 +100,39 @@ fn a_read_only_registry_serves_what_is_there_and_changes_nothing() {
 }
 
 #[test]
+fn upload_addresses_are_signed_with_the_secret_of_a_file_or_of_the_environment() {
+    let root = TempDir::new().unwrap();
+    let file = root.path().join("secret");
+    fs::write(&file, "shared\n").unwrap();
+    let address = |variable: &str, flags: &[&OsStr]| {
+        let mut command = Command::new(program());
+        command.args(["--addr", "127.0.0.1:0", "--root"]).arg(root.path()).args(flags);
+        let registry = RegistryProcess::greeted(command.env("REGISTRY_HTTP_SECRET", variable));
+        let answer = request(registry.address(), "POST", "/v2/new/blobs/uploads/");
+        answer.header("location").unwrap().to_owned()
+    };
+    let flag = [OsStr::new("--secret-file"), file.as_os_str()];
+    assert!(address("", &flag).contains("?_state="));
+    assert!(address("shared", &[]).contains("?_state="));
+    // As with Distribution, nothing is no secret.
+    assert!(address("", &[]).contains("?_offset=0"));
+}
+
+#[test]
 fn help_names_every_flag_with_its_default() {
     let output = Command::new(program()).arg("--help").output().unwrap();
     assert!(output.status.success());
     let help = String::from_utf8(output.stdout).unwrap();
-    for text in ["--addr", "127.0.0.1:5000", "--root", "registry-data", "--read-only", "RUST_LOG"] {
+    for text in [
+        "--addr",
+        "127.0.0.1:5000",
+        "--root",
+        "registry-data",
+        "--read-only",
+        "--secret-file",
+        "REGISTRY_HTTP_SECRET",
+        "RUST_LOG",
+    ] {
         assert!(help.contains(text), "expected {text} in\n{help}");
     }
 }

@@ -12,7 +12,7 @@ use futures::channel::{mpsc, oneshot};
 use futures::future::{self, Either};
 use futures::{FutureExt as _, SinkExt as _, StreamExt as _, stream};
 use http::{Method, Request, request};
-use registry_http::{Options, service};
+use registry_http::{Options, UploadSecret, service};
 use registry_store::backend::{Backend, ErrorKind, MemoryBackend};
 use registry_store::digest::Digest;
 use registry_store::options::StoreOptions;
@@ -156,6 +156,36 @@ async fn a_stream_that_a_client_of_distribution_sends_twice_is_appended_once() {
     }
     let url = format!("{}&digest={}", state("new", 3), Digest::sha256(b"abcdef"));
     assert_eq!(client.send(ask(Method::PUT, &url), whole("def")).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_signed_address_says_where_it_was_and_one_that_is_signed_otherwise_is_taken_too() {
+    let fixture = Fixture::new().await;
+    let with =
+        |secret: &str| Options { upload_secret: UploadSecret::new(secret), ..Options::default() };
+    let mut servers = Vec::new();
+    for options in [with("shared"), with("another"), Options::default()] {
+        servers.push(Server::start(fixture.service(options)).await);
+    }
+    let mut clients = Vec::new();
+    for server in &servers {
+        clients.push(server.connect(Protocol::Http1).await);
+    }
+    let begun = start(&mut clients[0]).await;
+    assert!(begun.contains("?_state=") && !begun.contains("_offset"), "{begun}");
+
+    let mut location = begun.clone();
+    for (number, part) in [(0, "ab"), (1, "cd"), (2, "ef"), (0, "gh")] {
+        let client = &mut clients[number];
+        let answer = client.send(ask(Method::PATCH, &location), whole(part)).await;
+        assert_eq!(answer.status, 202, "{location}");
+        let late = client.send(ask(Method::PATCH, &begun), whole("ab")).await;
+        assert_eq!((late.status.as_u16(), late.header("range")), (416, answer.header("range")));
+        assert_eq!(late.header("location"), answer.header("location"));
+        location = answer.header("location").to_owned();
+    }
+    let url = format!("{location}&digest={}", Digest::sha256(b"abcdefgh"));
+    assert_eq!(clients[1].send(ask(Method::PUT, &url), whole("")).await.status, 201);
 }
 
 /// Where the service listens, through the server that ships, for as long as the runtime lives.

@@ -20,6 +20,7 @@ on_every_backend!(
     an_emptied_tag_is_unknown_and_not_listed,
     a_link_of_distributions_to_another_digest_is_followed,
     a_link_of_the_right_length_that_holds_no_digest_is_as_if_it_were_not_there,
+    a_link_to_other_content_is_as_if_it_were_not_there_and_put_right_by_the_next_push,
     a_tag_whose_history_was_emptied_goes_with_its_manifest,
     something_else_in_place_of_a_tags_link_hides_no_other_tag,
 );
@@ -173,6 +174,33 @@ async fn a_link_of_the_right_length_that_holds_no_digest_is_as_if_it_were_not_th
     let own = manifest.digest(Algorithm::Sha256);
     let error = repository.manifests().put(&manifest, &own, &[]).await.unwrap_err();
     assert!(matches!(error, Error::ManifestBlobUnknown { missing, .. } if missing == [digest]));
+}
+
+async fn a_link_to_other_content_is_as_if_it_were_not_there_and_put_right_by_the_next_push(
+    world: World,
+) {
+    let repository = world.repository("a");
+    let digest = push(&repository, b"hello").await;
+    let own = push_image(&repository, b"{}", &[b"hello"], "v1").await;
+    let other = push_image(&repository, b"{}", &[], "v2").await;
+    let links = RepositoryLayout::new(repository.name());
+    for (link, content) in
+        [(links.layer_link(&digest), Digest::sha256(b"{}")), (links.revision_link(&own), other)]
+    {
+        world.backend.put(&link, content.to_string().into(), PutMode::Overwrite).await.unwrap();
+    }
+    assert!(matches!(repository.blobs().size(&digest).await, Err(Error::BlobUnknown { .. })));
+    assert!(matches!(pull(&repository, &digest).await, Err(Error::BlobUnknown { .. })));
+    assert!(!world.repository("b").mount(&digest, repository.name()).await.unwrap());
+    assert!(repository.manifests().get(&own.into()).await.is_err());
+    let manifest = image(b"{}", &[b"hello"]);
+    let error = repository.manifests().put(&manifest, &own, &[]).await.unwrap_err();
+    assert!(matches!(error, Error::ManifestBlobUnknown { missing, .. } if missing == [digest]));
+
+    push_image(&repository, b"{}", &[b"hello"], "v1").await;
+    assert_eq!(pull(&repository, &digest).await.unwrap(), b"hello");
+    assert_eq!(repository.manifests().get(&own.into()).await.unwrap().bytes, manifest.bytes());
+    assert_eq!(world.store.damage().healed, 2);
 }
 
 async fn a_tag_whose_history_was_emptied_goes_with_its_manifest(world: World) {

@@ -27,7 +27,7 @@ impl RegistryProcess {
     pub fn start_with(root: &Path, flags: &[&str]) -> Self {
         let mut command = Command::new(program());
         command.args(["--addr", "127.0.0.1:0", "--root"]).arg(root).args(flags);
-        Self::greeted(&mut command)
+        Self::greeted(command.env_remove("REGISTRY_HTTP_SECRET"))
     }
 
     /// A `registry` that `command` starts, however it does; it has to print where it listens.

@@ -2,6 +2,7 @@
 
 mod data_directory;
 mod serve;
+mod upload_secret;
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};

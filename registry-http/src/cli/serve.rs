@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use super::{Failure, data_directory, say};
+use super::{Failure, data_directory, say, upload_secret};
 
 /// How long work is waited for that goes on when the requests in flight have been answered.
 const FINISH_TIME: Duration = Duration::from_secs(10);
@@ -38,27 +38,38 @@ pub(super) struct Arguments {
     /// Serve what is there, and refuse pushes and deletes
     #[arg(long)]
     read_only: bool,
+
+    /// File with the http.secret of a Distribution that serves the same data: then either finishes what the other
+    /// began to upload. Without the flag the environment variable REGISTRY_HTTP_SECRET holds it
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
 }
 
 /// Serves until a signal comes.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let upload_secret = upload_secret::find(arguments.secret_file.as_deref())?;
     let root = if arguments.read_only {
         data_directory::readable(&arguments.root)?
     } else {
         data_directory::writable(&arguments.root)?
     };
+    let options = Options { read_only: arguments.read_only, upload_secret, ..Options::default() };
     let runtime = runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
-    let outcome = runtime.block_on(serve_until_told(arguments, &root));
+    let outcome = runtime.block_on(serve_until_told(arguments, &root, options));
     // Shut down, it would drop what still runs, and let go of locks between processes while a system call that was
     // made under one is still under way. The end of the process ends all of it together.
     mem::forget(runtime);
     outcome
 }
 
-async fn serve_until_told(arguments: &Arguments, root: &Path) -> Result<(), Failure> {
+async fn serve_until_told(
+    arguments: &Arguments,
+    root: &Path,
+    options: Options,
+) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
     let (listener, address) = bind(arguments.addr).await?;
     let backend = FilesystemBackend::open(root).map_err(|error| {
@@ -69,7 +80,6 @@ async fn serve_until_told(arguments: &Arguments, root: &Path) -> Result<(), Fail
         let store = store.clone();
         tokio::spawn(async move { store.maintenance().await });
     }
-    let options = Options { read_only: arguments.read_only, ..Options::default() };
 
     greet(address, root, arguments.read_only);
     let (drain, draining) = oneshot::channel();

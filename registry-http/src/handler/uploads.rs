@@ -2,7 +2,6 @@
 
 use http::header::{LOCATION, RANGE};
 use http::{Response, StatusCode};
-use registry_store::backend::Tip;
 use registry_store::digest::Digest;
 use registry_store::error::Error;
 use registry_store::name::RepositoryName;
@@ -115,12 +114,12 @@ async fn resumable(
     let Error::UploadOffset { id, expected, .. } = error else {
         return error.into();
     };
-    let tip = match uploads.status(id, target.tip).await {
-        Ok(status) if status.tip.offset == expected => status.tip,
+    let location = match uploads.status(id, target.tip).await {
+        Ok(status) if status.tip.offset == expected => call.links.upload(&target.name, &status),
         // It has gone on meanwhile, or is gone: what was told stays true to what was found.
-        _ => Tip { offset: expected, token: None },
+        _ => call.links.upload_at(&target.name, id, expected),
     };
-    Failure::from(error).with_location(call.links.upload(&target.name, id, &tip))
+    Failure::from(error).with_location(location)
 }
 
 fn session(
@@ -131,7 +130,7 @@ fn session(
 ) -> Response<ResponseBody> {
     let mut response = ResponseBody::empty().respond(code);
     let to = response.headers_mut();
-    let location = call.links.upload(name, status.id, &status.tip);
+    let location = call.links.upload(name, status);
     to.insert(LOCATION, headers::value(location));
     to.insert(RANGE, headers::value(range::stored(status.tip.offset)));
     to.insert(headers::UPLOAD_UUID, headers::value(status.id));

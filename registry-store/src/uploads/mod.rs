@@ -7,6 +7,7 @@ mod session;
 mod started_at;
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures::Stream;
@@ -35,6 +36,8 @@ pub struct UploadStatus {
     pub id: UploadId,
     /// Where it has come to; to be given back with the next request.
     pub tip: Tip,
+    /// When it began.
+    pub started_at: SystemTime,
 }
 
 /// Where a request on an upload session says it begins. `None` means: wherever the session is.
@@ -65,9 +68,10 @@ impl Uploads {
         let state = Hasher::new(algorithm).save();
         let copy = self.layout.hash_state(id, algorithm, 0);
         let tip = staged.persist(state.into(), &copy).await?;
-        let now = started_at::format(self.shared.options.clock.now());
-        self.shared.backend.put(&keys.mark, now.into(), PutMode::Create).await?;
-        Ok(UploadStatus { id, tip })
+        let started_at = self.shared.options.clock.now();
+        let mark = started_at::format(started_at);
+        self.shared.backend.put(&keys.mark, mark.into(), PutMode::Create).await?;
+        Ok(UploadStatus { id, tip, started_at })
     }
 
     /// How far a session has come, seen from `tip` if the client still has one.
@@ -77,7 +81,7 @@ impl Uploads {
     /// Errors: `UploadUnknown`.
     pub async fn status(&self, id: UploadId, tip: Option<Tip>) -> Result<UploadStatus> {
         let session = self.open(id, tip).await.map_err(|error| self.if_gone(id, error))?;
-        Ok(UploadStatus { id, tip: session.tip() })
+        Ok(session.status(session.tip()))
     }
 
     /// Adds a body at the end of a session.
@@ -99,7 +103,7 @@ impl Uploads {
                 return Err(error);
             }
             let tip = session.persist().await?;
-            taken.map(|()| UploadStatus { id, tip })
+            taken.map(|()| session.status(tip))
         };
         appended.await.map_err(|error| self.if_gone(id, error))
     }

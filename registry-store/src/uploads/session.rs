@@ -1,6 +1,7 @@
 //! [`Session`]: an upload session that a request works on.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures::Stream;
@@ -14,7 +15,7 @@ use crate::layout::RepositoryLayout;
 use crate::shared::Shared;
 use crate::turns::Turn;
 use crate::upload_id::UploadId;
-use crate::uploads::{ResumeAt, parse_started_at};
+use crate::uploads::{ResumeAt, UploadStatus, parse_started_at};
 
 /// More than any `startedat` is long.
 const MARK_LIMIT: u64 = 64;
@@ -24,6 +25,7 @@ const MARK_LIMIT: u64 = 64;
 #[derive(Debug)]
 pub(crate) struct Session {
     id: UploadId,
+    started_at: SystemTime,
     layout: RepositoryLayout,
     shared: Arc<Shared>,
     staged: Box<dyn Staged>,
@@ -46,7 +48,7 @@ impl Session {
         let turn = turn.map_err(|_| Error::UploadSuperseded { id })?;
 
         // Asked first, because opening may write: a session that does not exist is left alone.
-        if !is_marked(shared, &keys).await? {
+        if started_at(shared, &keys).await?.is_none() {
             return Ok(None);
         }
         let stage = Stage::Session { keys: &keys, open: OpenSession::Resume(tip) };
@@ -56,11 +58,12 @@ impl Session {
             Err(error) => return Err(error.into()),
         };
         // And again under the session's lock, so that it has not ended meanwhile.
-        if !is_marked(shared, &keys).await? {
+        let Some(started_at) = started_at(shared, &keys).await? else {
             return Ok(None);
-        }
+        };
         Ok(Some(Self {
             id,
+            started_at,
             layout: layout.clone(),
             shared: shared.clone(),
             staged,
@@ -76,6 +79,11 @@ impl Session {
 
     pub(crate) fn tip(&self) -> Tip {
         self.staged.tip()
+    }
+
+    /// What is to be told of the session when it has come to `tip`.
+    pub(crate) fn status(&self, tip: Tip) -> UploadStatus {
+        UploadStatus { id: self.id, tip, started_at: self.started_at }
     }
 
     /// Refuses a request that begins elsewhere than where the session is.
@@ -190,10 +198,10 @@ impl Session {
     }
 }
 
-/// Does the session exist?
-async fn is_marked(shared: &Shared, keys: &SessionKeys) -> Result<bool> {
+/// When the session began; `None` if it does not exist.
+async fn started_at(shared: &Shared, keys: &SessionKeys) -> Result<Option<SystemTime>> {
     let mark = shared.backend.read_small(&keys.mark, MARK_LIMIT).await?;
-    Ok(mark.is_some_and(|mark| parse_started_at(&mark).is_some()))
+    Ok(mark.and_then(|mark| parse_started_at(&mark)))
 }
 
 /// The hash a note holds the state of; its first bytes tell the algorithm.

@@ -1,15 +1,17 @@
 //! When a session began, as Distribution writes it: RFC 3339, UTC, whole seconds, no newline.
 
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// The text for an instant, 20 bytes long. A clock outside of the years 0 to 9999 is taken for the epoch.
+/// The text for an instant, 20 bytes long. One outside of the years 1970 to 9999 is taken for the epoch.
 pub(super) fn format(at: SystemTime) -> String {
-    let at = OffsetDateTime::from(at);
-    let whole = at.replace_nanosecond(0).unwrap_or(at);
-    whole.format(&Rfc3339).unwrap_or_else(|_| "1970-01-01T00:00:00Z".to_owned())
+    let seconds = at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let at =
+        i64::try_from(seconds).ok().and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
+    let at = at.unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    at.format(&Rfc3339).expect("the form has room for these years")
 }
 
 /// The instant a text stands for. Any RFC 3339 is taken, with an offset or fractions of a second too.
@@ -20,7 +22,7 @@ pub(crate) fn parse(text: &[u8]) -> Option<SystemTime> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::Duration;
 
     use super::*;
     use proptest::prelude::*;
@@ -31,6 +33,14 @@ mod tests {
             let text = format(UNIX_EPOCH + Duration::new(seconds, nanos));
             prop_assert_eq!(text.len(), 20);
             prop_assert_eq!(parse(text.as_bytes()), Some(UNIX_EPOCH + Duration::from_secs(seconds)));
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_far_off_is_taken_for_the_epoch() {
+        let (before, behind) = (Duration::from_secs(1), Duration::from_secs(400_000_000_000));
+        for at in [UNIX_EPOCH - before, UNIX_EPOCH + behind] {
+            assert_eq!(format(at), "1970-01-01T00:00:00Z");
         }
     }
 
