@@ -35,7 +35,7 @@ async fn an_emptied_blob_is_unknown_until_it_is_pushed_again(world: World) {
     damage(&world, &layout::blob(&digest), "").await;
     assert!(matches!(repository.blobs().size(&digest).await, Err(Error::BlobUnknown { .. })));
     assert!(matches!(pull(&repository, &digest).await, Err(Error::BlobUnknown { .. })));
-    assert!(!world.repository("b").mount(&digest, repository.name()).await.unwrap());
+    assert_eq!(world.repository("b").mount(&digest, repository.name()).await.unwrap(), None);
     push(&repository, b"hello").await;
     assert_eq!(pull(&repository, &digest).await.unwrap(), b"hello");
     let report = world.store.damage();
@@ -158,7 +158,7 @@ async fn a_link_of_distributions_to_another_digest_is_followed(world: World) {
     let manifest = registry_tests::documents::manifest(&document);
     let digest = manifest.digest(Algorithm::Sha256);
     repository.manifests().put(&manifest, &digest, &[]).await.unwrap();
-    assert!(world.repository("b").mount(&pushed, repository.name()).await.unwrap());
+    assert_eq!(world.repository("b").mount(&pushed, repository.name()).await.unwrap(), Some(5));
     assert_eq!(pull(&world.repository("b"), &pushed).await.unwrap(), b"hello");
 }
 
