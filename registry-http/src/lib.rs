@@ -35,16 +35,22 @@
 //! TLS, access control, logging of requests and draining at shutdown are layers and servers around it. Faults
 //! of the storage are told to [`tracing`] as errors, and to clients only as "the storage failed".
 
+pub mod auth;
 mod body;
 mod endpoint;
 mod error;
+pub mod events;
 mod handler;
 mod headers;
+#[cfg(feature = "serve")]
 mod idle;
 mod options;
 mod range;
 mod refusal;
+#[cfg(feature = "serve")]
 pub mod serve;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod upload_state;
 
 use std::convert::Infallible;
@@ -100,7 +106,7 @@ where
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
         let shared = Arc::clone(&self.shared);
         let (head, body) = request.into_parts();
-        let body = RequestBody::new(body, &head, shared.options.body_idle_timeout);
+        let body = RequestBody::new(body, &head, &shared.options);
         Box::pin(
             async move { Ok(handler::answer(&shared.store, &shared.options, &head, body).await) },
         )
