@@ -1,4 +1,5 @@
 //! What was done, as an event sink is told of it.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
