@@ -25,9 +25,12 @@ check:
 fmt:
     cargo fmt --all --check
 
-# The lints of Cargo.toml and clippy.toml, in every target
+# The lints of Cargo.toml and clippy.toml, in every target, and in the smallest builds
 lint:
     cargo clippy --workspace --all-targets --all-features -- --deny warnings
+    cargo clippy --package registry-store --no-default-features -- --deny warnings
+    cargo clippy --package registry-http --no-default-features -- --deny warnings
+    cargo clippy --package registry-http --no-default-features --features serve -- --deny warnings
 
 # Everything that needs no other program
 test:

@@ -19,15 +19,7 @@ use thiserror::Error;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use crate::headers;
-
-/// How much of a body that nobody wants is read before the answer is sent, so that the connection can go on.
-const DRAIN_LIMIT: u64 = 256 * 1024;
-/// How long that may hold the answer back.
-const DRAIN_TIME: Duration = Duration::from_secs(1);
-/// How long the next part of the rest is waited for, after the answer.
-const DISCARD_IDLE: Duration = Duration::from_secs(5);
-/// How long reading the rest may take in all.
-const DISCARD_TIME: Duration = Duration::from_secs(30);
+use crate::options::Options;
 
 /// What is wrong with a request's body.
 #[derive(Debug, Error)]
@@ -52,7 +44,7 @@ pub(crate) enum BodyFault {
 /// * Is as long as was declared, or ends with an error.
 pub(crate) struct RequestBody {
     body: UnsyncBoxBody<Bytes, BodyError>,
-    idle: Duration,
+    limits: Limits,
     /// Made when a part is first waited for.
     timer: Option<Pin<Box<Sleep>>>,
     waiting: bool,
@@ -68,15 +60,28 @@ pub(crate) struct RequestBody {
     held_back: bool,
 }
 
+/// What a body may take; see [`Options`].
+#[derive(Clone, Copy)]
+struct Limits {
+    idle: Duration,
+    drain: (u64, Duration),
+    /// For one part, and in all.
+    discard: (Duration, Duration),
+}
+
 impl RequestBody {
-    pub(crate) fn new<B>(body: B, head: &Parts, idle: Duration) -> Self
+    pub(crate) fn new<B>(body: B, head: &Parts, options: &Options) -> Self
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BodyError>,
     {
         Self {
             body: body.map_err(Into::into).boxed_unsync(),
-            idle,
+            limits: Limits {
+                idle: options.body_idle_timeout,
+                drain: (options.drain_limit, options.drain_time),
+                discard: (options.discard_idle_timeout, options.discard_time),
+            },
             timer: None,
             waiting: false,
             expected: headers::content_length(&head.headers),
@@ -124,9 +129,9 @@ impl RequestBody {
 
     /// Reads what is left of it, up to a limit, and throws it away. `false` if there is more.
     pub(crate) async fn drain(&mut self) -> bool {
-        let end = self.found.saturating_add(DRAIN_LIMIT);
-        let drained =
-            timeout(DRAIN_TIME, async { while self.found < end && self.pass_over().await {} });
+        let (limit, time) = self.limits.drain;
+        let end = self.found.saturating_add(limit);
+        let drained = timeout(time, async { while self.found < end && self.pass_over().await {} });
         drained.await.is_ok() && self.is_over()
     }
 
@@ -135,9 +140,10 @@ impl RequestBody {
     /// Many a client sends all of its body before it reads. Were the connection or the stream closed under it, the
     /// reset would take the answer away. Memory stays bounded: one part is held at a time.
     pub(crate) async fn discard(mut self) {
-        let rest = async { while let Ok(true) = timeout(DISCARD_IDLE, self.pass_over()).await {} };
+        let (idle, time) = self.limits.discard;
+        let rest = async { while let Ok(true) = timeout(idle, self.pass_over()).await {} };
         // Whoever still sends then is cut off.
-        let _ = timeout(DISCARD_TIME, rest).await;
+        let _ = timeout(time, rest).await;
     }
 
     /// Is there something left that the client may be sending?
@@ -164,7 +170,7 @@ impl RequestBody {
     }
 
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let idle = self.idle;
+        let idle = self.limits.idle;
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(idle)));
         if !std::mem::replace(&mut self.waiting, true) {
             timer.as_mut().reset(Instant::now() + idle);
@@ -186,7 +192,7 @@ impl Stream for RequestBody {
         self.held_back = false;
         while !self.ended {
             let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
-                let waited = self.idle;
+                let waited = self.limits.idle;
                 return match self.poll_idle(cx) {
                     Poll::Ready(()) => self.end(Some(BodyFault::Idle { waited })),
                     Poll::Pending => Poll::Pending,
@@ -359,7 +365,7 @@ mod tests {
         }
         let (head, ()) = request.into_parts();
         let body = StreamBody::new(stream::iter(frames));
-        RequestBody::new(body, &head, Duration::from_secs(60))
+        RequestBody::new(body, &head, &Options::default())
     }
 
     fn fault(error: BodyError) -> BodyFault {
@@ -404,7 +410,7 @@ mod tests {
             }
         });
         let (head, ()) = Request::new(()).into_parts();
-        let mut body = RequestBody::new(StreamBody::new(parts), &head, Duration::from_secs(60));
+        let mut body = RequestBody::new(StreamBody::new(parts), &head, &Options::default());
         assert_eq!(body.read(999).await.unwrap().len(), 1000);
         assert!(most.load(Ordering::Relaxed) <= 2, "{most:?} parts were held at once");
     }
@@ -413,7 +419,7 @@ mod tests {
     async fn a_body_of_one_part_is_not_copied() {
         let whole = Bytes::from_static(b"abcdef");
         let (head, ()) = Request::new(()).into_parts();
-        let mut body = RequestBody::new(Full::new(whole.clone()), &head, Duration::from_secs(60));
+        let mut body = RequestBody::new(Full::new(whole.clone()), &head, &Options::default());
         assert_eq!(body.read(100).await.unwrap().as_ptr(), whole.as_ptr());
     }
 
@@ -436,7 +442,7 @@ mod tests {
         let first = stream::iter([Ok::<_, BodyError>(Frame::data(Bytes::from_static(b"a")))]);
         let body = StreamBody::new(first.chain(stream::pending()));
         let (head, ()) = Request::new(()).into_parts();
-        let mut body = RequestBody::new(body, &head, Duration::from_secs(60));
+        let mut body = RequestBody::new(body, &head, &Options::default());
         let started = Instant::now();
         let error = body.read(100).await.unwrap_err();
         assert!(matches!(fault(error), BodyFault::Idle { .. }));
@@ -460,18 +466,18 @@ mod tests {
             StreamBody::new(stream::iter(std::iter::from_fn(part)))
         };
         let (head, ()) = Request::new(()).into_parts();
-        let mut body = RequestBody::new(endless(), &head, Duration::from_secs(60));
+        let mut body = RequestBody::new(endless(), &head, &Options::default());
         assert!(!body.drain().await);
-        assert_eq!(body.found, DRAIN_LIMIT);
+        assert_eq!(body.found, Options::default().drain_limit);
 
         let request = Request::builder().header(EXPECT, "100-continue");
         let (head, ()) = request.body(()).unwrap().into_parts();
-        let mut body = RequestBody::new(endless(), &head, Duration::from_secs(60));
+        let mut body = RequestBody::new(endless(), &head, &Options::default());
         assert!(!body.drain().await);
         assert_eq!(body.found, 0);
 
         let empty = Full::new(Bytes::new());
-        let mut body = RequestBody::new(empty, &head, Duration::from_secs(60));
+        let mut body = RequestBody::new(empty, &head, &Options::default());
         assert!(body.drain().await);
     }
 
@@ -484,7 +490,7 @@ mod tests {
                 sleep(Duration::from_secs(seconds)).await;
                 part()
             });
-            let body = RequestBody::new(StreamBody::new(parts), &head, Duration::from_secs(60));
+            let body = RequestBody::new(StreamBody::new(parts), &head, &Options::default());
             let started = Instant::now();
             body.discard().await;
             started.elapsed().as_secs()

@@ -22,9 +22,6 @@ use crate::refusal::{Allow, Refusal};
 use crate::upload_secret::UploadSecret;
 use crate::upload_state;
 
-/// The most tags one manifest can be pushed with (OCI distribution-spec: at least 10 should be supported).
-pub(crate) const MAX_TAGS: usize = 50;
-
 /// What a request line asks for. GET stands for HEAD too.
 ///
 /// The numbers are those of the table "Endpoints" in the OCI distribution-spec.
@@ -133,7 +130,7 @@ impl Endpoint {
         if !allow.has(method) {
             return Err(Refusal::Disabled { allow });
         }
-        resource.endpoint(method, Query(uri.query().unwrap_or_default()))
+        resource.endpoint(method, Query(uri.query().unwrap_or_default()), options)
     }
 }
 
@@ -204,7 +201,12 @@ impl<'p> Resource<'p> {
     }
 
     /// Parses the parts, for one of [`Resource::methods`].
-    fn endpoint(self, method: &Method, query: Query<'_>) -> Result<Endpoint, Refusal> {
+    fn endpoint(
+        self,
+        method: &Method,
+        query: Query<'_>,
+        options: &Options,
+    ) -> Result<Endpoint, Refusal> {
         match self {
             Self::Root => Ok(Endpoint::Root),
             Self::Base => Ok(Endpoint::Base),
@@ -229,7 +231,7 @@ impl<'p> Resource<'p> {
                 })
             }
             Self::Manifest { name, reference } => {
-                manifest(method, repository_name(name)?, reference, query)
+                manifest(method, repository_name(name)?, reference, query, options)
             }
             Self::Uploads { name } => Ok(Endpoint::StartUpload {
                 name: repository_name(name)?,
@@ -257,12 +259,13 @@ fn manifest(
     name: RepositoryName,
     reference: &str,
     query: Query<'_>,
+    options: &Options,
 ) -> Result<Endpoint, Refusal> {
     match *method {
         Method::PUT => {
             let reference = writable_reference(reference)?;
             let tags = match &reference {
-                Reference::Digest(_) => query.tags()?,
+                Reference::Digest(_) => query.tags(options.manifest_tags_max)?,
                 Reference::Tag(_) => Vec::new(),
             };
             Ok(Endpoint::PutManifest { name, reference, tags })
@@ -360,15 +363,15 @@ impl<'q> Query<'q> {
         }
     }
 
-    fn tags(self) -> Result<Vec<Tag>, Refusal> {
+    fn tags(self, limit: usize) -> Result<Vec<Tag>, Refusal> {
         let mut tags = Vec::new();
         for text in self.all("tag") {
             let tag = text.parse().map_err(Refusal::Tag)?;
             if !tags.contains(&tag) {
                 tags.push(tag);
             }
-            if tags.len() > MAX_TAGS {
-                return Err(Refusal::TooManyTags { limit: MAX_TAGS });
+            if tags.len() > limit {
+                return Err(Refusal::TooManyTags { limit });
             }
         }
         Ok(tags)
@@ -435,7 +438,20 @@ pub(crate) struct Links {
 impl Links {
     /// As the options ask for, in answer to this request.
     pub(crate) fn new(options: &Options, head: &Parts) -> Self {
-        let (origin, prefix) = match &options.locations {
+        Self::made(options, &options.locations, head)
+    }
+
+    /// With a host, if there is any to be known: for those who have not made the request.
+    pub(crate) fn absolute(options: &Options, head: &Parts) -> Self {
+        let locations = match &options.locations {
+            Locations::Relative => &Locations::FromRequest,
+            other => other,
+        };
+        Self::made(options, locations, head)
+    }
+
+    fn made(options: &Options, locations: &Locations, head: &Parts) -> Self {
+        let (origin, prefix) = match locations {
             Locations::Relative => (String::new(), ""),
             Locations::FromRequest => (origin(head).unwrap_or_default(), ""),
             Locations::Under(base) => {
@@ -847,10 +863,13 @@ mod tests {
         assert_eq!(texts, ["b", "a"]);
         assert!(matches!(parse("PUT", &url("tag=-")), Err(Refusal::Tag(_))));
         let many = |n: usize| (0..n).map(|i| format!("tag=t{i}&")).collect::<String>();
-        assert!(parse("PUT", &url(&many(MAX_TAGS))).is_ok());
+        assert!(parse("PUT", &url(&many(50))).is_ok());
+        assert!(matches!(parse("PUT", &url(&many(51))), Err(Refusal::TooManyTags { limit: 50 })));
+        let fewer = Options { manifest_tags_max: 2, ..Options::default() };
+        assert!(parse_with(&fewer, "PUT", &url(&many(2))).is_ok());
         assert!(matches!(
-            parse("PUT", &url(&many(MAX_TAGS + 1))),
-            Err(Refusal::TooManyTags { .. })
+            parse_with(&fewer, "PUT", &url(&many(3))),
+            Err(Refusal::TooManyTags { limit: 2 })
         ));
     }
 

@@ -4,19 +4,22 @@
 //! with three of Distribution's that clients know: `TAG_INVALID`, `RANGE_INVALID` and
 //! `PAGINATION_NUMBER_INVALID`. Faults of the storage are `UNKNOWN` or `UNAVAILABLE`, as Distribution's.
 
-use http::header::{ALLOW, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE, RETRY_AFTER};
-use http::{HeaderName, Method, Response, StatusCode, Uri};
+use http::header::{
+    ALLOW, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
 use registry_store::backend::{self, ErrorKind};
 use registry_store::error::{BodyError, Error};
 use registry_store::manifest::{MAX_MANIFEST_SIZE, ManifestError};
 use serde_json::{Value, json};
 
+use crate::auth::Denial;
 use crate::body::{BodyFault, ResponseBody};
 use crate::headers;
 use crate::range;
 use crate::refusal::Refusal;
 
-/// How long a client is asked to wait when the storage is busy or cannot be reached, in seconds.
+/// How long a client is asked to wait when what it needs is busy or cannot be reached, in seconds.
 const RETRY_SECONDS: u64 = 5;
 
 /// A request that failed, and how it can go on.
@@ -30,12 +33,19 @@ pub(crate) struct Failure {
 #[derive(Debug)]
 enum Cause {
     Refused(Refusal),
+    Denied(Denial),
     Store(Error),
 }
 
 impl<R: Into<Refusal>> From<R> for Failure {
     fn from(refusal: R) -> Self {
         Self { cause: Box::new(Cause::Refused(refusal.into())), location: None }
+    }
+}
+
+impl From<Denial> for Failure {
+    fn from(denial: Denial) -> Self {
+        Self { cause: Box::new(Cause::Denied(denial)), location: None }
     }
 }
 
@@ -57,9 +67,16 @@ impl Failure {
     pub(crate) fn into_response(self, method: &Method, uri: &Uri) -> Response<ResponseBody> {
         let wire = match &*self.cause {
             Cause::Refused(refusal) => of_refusal(refusal),
+            Cause::Denied(denial) => of_denial(denial),
             Cause::Store(error) => of_store(error),
         };
         match &*self.cause {
+            Cause::Denied(Denial::Unavailable { reason }) => {
+                tracing::error!(%method, path = uri.path(), %reason, "the authorizer failed");
+            }
+            Cause::Denied(denial) => {
+                tracing::debug!(%method, path = uri.path(), %denial, "refused");
+            }
             Cause::Store(Error::Storage(error)) => {
                 tracing::error!(%method, path = uri.path(), %error, "storage failed");
             }
@@ -89,12 +106,18 @@ struct Wire {
     message: String,
     /// One entry of `errors` each; none is one entry without a detail.
     details: Vec<Value>,
-    header: Option<(HeaderName, String)>,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Wire {
     fn new(status: StatusCode, code: &'static str, message: &(impl ToString + ?Sized)) -> Self {
-        Self { status, code, message: message.to_string(), details: Vec::new(), header: None }
+        Self {
+            status,
+            code,
+            message: message.to_string(),
+            details: Vec::new(),
+            headers: Vec::new(),
+        }
     }
 
     fn about(mut self, detail: Value) -> Self {
@@ -103,7 +126,7 @@ impl Wire {
     }
 
     fn with(mut self, name: HeaderName, value: &(impl ToString + ?Sized)) -> Self {
-        self.header = Some((name, value.to_string()));
+        self.headers.push((name, headers::value(value.to_string())));
         self
     }
 
@@ -120,8 +143,8 @@ impl Wire {
         let mut response = ResponseBody::full(body).respond(self.status);
         let to = response.headers_mut();
         to.insert(CONTENT_TYPE, headers::JSON);
-        if let Some((name, value)) = self.header {
-            to.insert(name, headers::value(&value));
+        for (name, value) in self.headers {
+            to.append(name, value);
         }
         response
     }
@@ -152,6 +175,25 @@ fn of_refusal(refusal: &Refusal) -> Wire {
         Refusal::MediaType(_) => (StatusCode::BAD_REQUEST, "MANIFEST_INVALID"),
     };
     Wire::new(status, code, refusal)
+}
+
+fn of_denial(denial: &Denial) -> Wire {
+    let wire = |status, code| Wire::new(status, code, denial);
+    match denial {
+        Denial::Unauthorized { challenges } => {
+            let mut wire = wire(StatusCode::UNAUTHORIZED, "UNAUTHORIZED");
+            wire.headers = challenges.iter().map(|one| (WWW_AUTHENTICATE, one.clone())).collect();
+            wire
+        }
+        Denial::Denied => wire(StatusCode::FORBIDDEN, "DENIED"),
+        Denial::TooManyRequests { retry_after } => {
+            let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+            wire(StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS").with(RETRY_AFTER, &seconds)
+        }
+        Denial::Unavailable { .. } => {
+            wire(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE").with(RETRY_AFTER, &RETRY_SECONDS)
+        }
+    }
 }
 
 fn of_store(error: &Error) -> Wire {
@@ -305,6 +347,39 @@ mod tests {
             assert_eq!(head.headers().contains_key(RETRY_AFTER), retry, "{kind:?}");
             assert!(!body.to_string().contains("secret"), "{body}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_denial_says_whose_fault_it_is_and_when_to_come_back() {
+        let challenges =
+            vec![HeaderValue::from_static("Bearer x"), HeaderValue::from_static("Basic y")];
+        let (head, body) = told(Denial::Unauthorized { challenges: challenges.clone() }).await;
+        assert_eq!(
+            (head.status().as_u16(), &body["errors"][0]["code"]),
+            (401, &json!("UNAUTHORIZED"))
+        );
+        assert_eq!(
+            head.headers().get_all(WWW_AUTHENTICATE).iter().collect::<Vec<_>>(),
+            challenges.iter().collect::<Vec<_>>()
+        );
+        let (head, body) = told(Denial::Denied).await;
+        assert_eq!((head.status().as_u16(), &body["errors"][0]["code"]), (403, &json!("DENIED")));
+        for (milliseconds, seconds) in [(0, "0"), (1, "1"), (2000, "2"), (2001, "3")] {
+            let retry_after = std::time::Duration::from_millis(milliseconds);
+            let (head, body) = told(Denial::TooManyRequests { retry_after }).await;
+            assert_eq!(
+                (head.status().as_u16(), &body["errors"][0]["code"]),
+                (429, &json!("TOOMANYREQUESTS"))
+            );
+            assert_eq!(head.headers()[RETRY_AFTER], seconds);
+        }
+        let (head, body) = told(Denial::Unavailable { reason: "the secret place".into() }).await;
+        assert_eq!(
+            (head.status().as_u16(), &body["errors"][0]["code"]),
+            (503, &json!("UNAVAILABLE"))
+        );
+        assert!(head.headers().contains_key(RETRY_AFTER));
+        assert!(!body.to_string().contains("secret"), "{body}");
     }
 
     #[tokio::test]

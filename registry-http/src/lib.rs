@@ -1,5 +1,7 @@
 //! The Docker v2 / OCI distribution API over a [`Store`], as a tower service.
 //!
+//! # Embed it in ten lines
+//!
 //! [`service`] makes the service. It brings no runtime and no router, keeps nothing global, and is mounted as
 //! it is by axum, hyper or tonic:
 //!
@@ -22,29 +24,137 @@
 //! }
 //! ```
 //!
-//! `examples/axum.rs` is the same as a program that runs.
+//! `examples/axum.rs` is the same as a program that runs, with an authorizer. Without a server of your own,
+//! `serve::serve` listens (feature `serve`).
 //!
-//! # What it does
-//!
-//! Pull, push, content discovery and content management of the OCI distribution-spec, the drafts of its
+//! It does pull, push, content discovery and content management of the OCI distribution-spec, the drafts of its
 //! version 1.2 included (cancelling an upload, `digest-algorithm`, tags as parameters), and `/v2/_catalog`.
 //! Bodies stream in both directions. It is liberal in what it accepts and exact in what it sends.
 //!
+//! # Who may do what
+//!
+//! By default everybody may do everything. An [`Authorizer`](auth::Authorizer) is asked once for each request, by
+//! its head, before its body is read or the storage is touched. It says who it is, or how the request is refused:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use async_trait::async_trait;
+//! use bytes::Bytes;
+//! use http::Request;
+//! use http::request::Parts;
+//! use http_body_util::Empty;
+//! use registry_http::auth::{Access, Action, Actor, Authorizer, Denial};
+//! use registry_http::{Options, service};
+//! use registry_store::backend::MemoryBackend;
+//! use registry_store::options::StoreOptions;
+//! use registry_store::store::Store;
+//! use tower::ServiceExt as _;
+//!
+//! /// Nobody may delete.
+//! #[derive(Debug)]
+//! struct KeepAll;
+//!
+//! #[async_trait]
+//! impl Authorizer for KeepAll {
+//!     async fn authorize(&self, _: &Parts, needed: &[Access]) -> Result<Actor, Denial> {
+//!         let deletes = |it: &Access| matches!(it, Access::Repository { action: Action::Delete, .. });
+//!         if needed.iter().any(deletes) { Err(Denial::Denied) } else { Ok(Actor::anonymous()) }
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let store = Store::new(Arc::new(MemoryBackend::new()), StoreOptions::default());
+//! let options = Options { authorizer: Some(Arc::new(KeepAll)), ..Options::default() };
+//! let registry = service(store, options);
+//!
+//! let request = Request::delete("/v2/app/manifests/v1").body(Empty::<Bytes>::new())?;
+//! assert_eq!(registry.oneshot(request).await?.status(), 403);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`auth`] has the table of what each request needs, and one that asks for a password. Whoever is named there is
+//! named in events.
+//!
+//! # What was done
+//!
+//! An [`EventSink`](events::EventSink) is told of each push, pull, mount and delete, when it is durable and before
+//! the client is answered:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use registry_http::Options;
+//! use registry_http::events::{Event, EventSink};
+//!
+//! #[derive(Debug)]
+//! struct Log;
+//!
+//! impl EventSink for Log {
+//!     fn tell(&self, event: Event) {
+//!         tracing::info!(repository = %event.repository, action = ?event.action, by = event.actor.name());
+//!     }
+//! }
+//!
+//! let options = Options { events: Some(Arc::new(Log)), ..Options::default() };
+//! ```
+//!
+//! [`events`] says when which comes, and what a sink must not do.
+//!
+//! # Limits
+//!
+//! What a client can make the service spend is bounded by [`Options`], each with its default there:
+//!
+//! | what | bounded by |
+//! |---|---|
+//! | a body that stalls | [`body_idle_timeout`](Options::body_idle_timeout); there is none for a whole request |
+//! | a body that is refused | [`drain_limit`](Options::drain_limit), [`drain_time`](Options::drain_time), [`discard_idle_timeout`](Options::discard_idle_timeout), [`discard_time`](Options::discard_time) |
+//! | pages | [`catalog_max`](Options::catalog_max), [`tags_max`](Options::tags_max), [`referrers_max`](Options::referrers_max), [`referrers_max_bytes`](Options::referrers_max_bytes) |
+//! | tags pushed at once | [`manifest_tags_max`](Options::manifest_tags_max) |
+//! | a manifest | 4 MiB, as in Distribution: [`MAX_MANIFEST_SIZE`](registry_store::manifest::MAX_MANIFEST_SIZE) |
+//! | a blob | nothing: it streams, whatever its size, through [a few buffers](registry_store) |
+//!
+//! Connections are the listener's: `serve::Limits`, or those of your server. The service has no clock and no
+//! chance of its own; both are [the store's](registry_store::options::StoreOptions). Timeouts are of tokio's clock,
+//! which a test can stop.
+//!
+//! # Testing clients
+//!
+//! With the feature `testing`, `testing::TestRegistry` is a registry in memory on a free port, for tests with a
+//! runtime and for tests without.
+//!
+//! # Features
+//!
+//! | feature | what it adds | what that is built of |
+//! |---|---|---|
+//! | none (`default-features = false`) | the service, [`auth`], [`events`] | `http`, `tower`, and of `tokio` what works on any platform: no server, no network, no filesystem |
+//! | `serve` | `serve`: a listener for HTTP/1.1 and h2c | `hyper`, `hyper-util`, `rustix`, tokio's network |
+//! | `cli` (default) | the program `registry` | `serve`, `registry-store`'s `fs`, `clap`, `tracing-subscriber`, tokio's signals |
+//! | `testing` | `testing`: a registry for tests of clients | `serve` |
+//!
 //! # What it leaves to others
 //!
-//! TLS, access control, logging of requests and draining at shutdown are layers and servers around it. Faults
-//! of the storage are told to [`tracing`] as errors, and to clients only as "the storage failed".
+//! TLS, logging of requests and draining at shutdown are layers and servers around it. Faults of the storage are
+//! told to [`tracing`] as errors, and to clients only as "the storage failed".
 
+pub mod auth;
 mod body;
 mod endpoint;
 mod error;
+pub mod events;
 mod handler;
 mod headers;
+#[cfg(feature = "serve")]
 mod idle;
 mod options;
 mod range;
 mod refusal;
+#[cfg(feature = "serve")]
 pub mod serve;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod upload_secret;
 mod upload_state;
 
@@ -102,7 +212,7 @@ where
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
         let shared = Arc::clone(&self.shared);
         let (head, body) = request.into_parts();
-        let body = RequestBody::new(body, &head, shared.options.body_idle_timeout);
+        let body = RequestBody::new(body, &head, &shared.options);
         Box::pin(
             async move { Ok(handler::answer(&shared.store, &shared.options, &head, body).await) },
         )

@@ -1,7 +1,10 @@
 //! [`Options`]: how the service behaves, where the specification leaves a choice.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::auth::Authorizer;
+use crate::events::EventSink;
 use crate::upload_secret::UploadSecret;
 
 /// How a [`RegistryService`](crate::RegistryService) behaves.
@@ -20,6 +23,17 @@ pub struct Options {
     ///
     /// There is no limit on a request as a whole: a layer of many gigabytes may take hours.
     pub body_idle_timeout: Duration,
+    /// How much of a body that is not wanted is read before the answer, in bytes, so that the connection can go on.
+    /// Default: 256 KiB. HTTP/1.1 only; with 0 the connection ends after such an answer.
+    pub drain_limit: u64,
+    /// How long that may hold the answer back. Default: 1 second.
+    pub drain_time: Duration,
+    /// How long the next part of the rest is waited for, after the answer. Default: 5 seconds.
+    ///
+    /// The rest is read and thrown away, because many a client sends all before it reads the answer.
+    pub discard_idle_timeout: Duration,
+    /// How long the rest is read in all; then the client is cut off. Default: 30 seconds.
+    pub discard_time: Duration,
     /// How many repositories a page of the catalog has if the client names no number. Default: 100.
     pub catalog_default: usize,
     /// The most repositories on a page of the catalog; a greater `n` is served as this. Default: 1000.
@@ -28,12 +42,20 @@ pub struct Options {
     ///
     /// A client that names no number gets all tags in one answer, as the specification has it.
     pub tags_max: usize,
-    /// The most referrers on a page. Default: 1000. A page also ends when it has grown to 4 MiB.
+    /// The most referrers on a page. Default: 1000.
     pub referrers_max: usize,
+    /// A page of referrers ends when it has grown to so many bytes, though it holds at least one. Default: 4 MiB.
+    ///
+    /// It is an order of magnitude, not a bound: a hundred are read at a time, and an annotation may be as long as
+    /// a manifest.
+    pub referrers_max_bytes: usize,
+    /// The most tags a manifest can be pushed with as parameters. Default: 50; the OCI distribution-spec asks for
+    /// 10 at least.
+    pub manifest_tags_max: usize,
     /// A mount that names no repository to mount from takes the blob from wherever it is. Default: true.
     ///
     /// Whoever may push to one repository can then have any blob whose digest they know: switch it off where
-    /// not everybody may read everything.
+    /// not everybody may read everything. With an [`authorizer`](Self::authorizer) it is always off.
     pub mount_from_anywhere: bool,
     /// What the `Location` header holds. Default: [`Locations::Relative`].
     pub locations: Locations,
@@ -48,6 +70,10 @@ pub struct Options {
     /// It is needed only where Distribution serves the same data: with the same secret, either can finish the
     /// uploads of the other. Addresses of Distribution are taken with and without it.
     pub upload_secret: Option<UploadSecret>,
+    /// Says who may do what. Default: none, and everybody may do everything.
+    pub authorizer: Option<Arc<dyn Authorizer>>,
+    /// Is told what was done. Default: none.
+    pub events: Option<Arc<dyn EventSink>>,
 }
 
 impl Default for Options {
@@ -56,14 +82,22 @@ impl Default for Options {
             delete: true,
             read_only: false,
             body_idle_timeout: Duration::from_secs(60),
+            drain_limit: 256 * 1024,
+            drain_time: Duration::from_secs(1),
+            discard_idle_timeout: Duration::from_secs(5),
+            discard_time: Duration::from_secs(30),
             catalog_default: 100,
             catalog_max: 1000,
             tags_max: 1000,
             referrers_max: 1000,
+            referrers_max_bytes: 4 * 1024 * 1024,
+            manifest_tags_max: 50,
             mount_from_anywhere: true,
             locations: Locations::Relative,
             path_prefix: String::new(),
             upload_secret: None,
+            authorizer: None,
+            events: None,
         }
     }
 }

@@ -9,15 +9,18 @@
 //! upload; memory does not grow with what is stored. It knows no HTTP: the crate `registry-http` makes a
 //! registry of it.
 //!
-//! # A complete example
+//! # A push and a pull
+//!
+//! A [`Store`](store::Store) is everything on one backend. It hands out a [`Repository`](repository::Repository) by
+//! name, which need not exist, and that hands out its [blobs], [uploads], [manifests], [tags] and [referrers]. All of
+//! these are handles: cheap to make and to clone, with nothing open in them.
 //!
 //! ```
 //! use std::sync::Arc;
 //!
 //! use bytes::Bytes;
 //! use futures::{TryStreamExt as _, stream};
-//! use registry_store::backend::ReadRange;
-//! use registry_store::backend::fs::FilesystemBackend;
+//! use registry_store::backend::{MemoryBackend, ReadRange};
 //! use registry_store::digest::{Algorithm, Digest};
 //! use registry_store::manifest::Manifest;
 //! use registry_store::options::StoreOptions;
@@ -26,9 +29,8 @@
 //!
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let directory = tempfile::tempdir()?;
-//! # let directory = directory.path();
-//! let backend = FilesystemBackend::open(directory)?;
+//! // `backend::fs::FilesystemBackend::create("registry-data")?` keeps it in a directory.
+//! let backend = MemoryBackend::new();
 //! let store = Store::new(Arc::new(backend), StoreOptions::default());
 //! let repository = store.repository(&"library/hello".parse()?);
 //!
@@ -68,6 +70,85 @@
 //! # }
 //! ```
 //!
+//! # Errors
+//!
+//! Every operation fails with an [`enum@error::Error`], in the field's words. It is deliberately exhaustive: all
+//! variants but the last are faults of the request, the last is one of the storage, and its
+//! [kind](backend::ErrorKind) says whether to try again.
+//!
+//! ```
+//! # use std::sync::Arc;
+//! use registry_store::backend::{ErrorKind, MemoryBackend};
+//! use registry_store::error::Error;
+//! # use registry_store::options::StoreOptions;
+//! # use registry_store::store::Store;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let store = Store::new(Arc::new(MemoryBackend::new()), StoreOptions::default());
+//! let repository = store.repository(&"library/hello".parse()?);
+//! match repository.manifests().get(&"latest".parse()?).await {
+//!     Ok(manifest) => println!("{}", manifest.media_type),
+//!     Err(Error::ManifestUnknown { name, reference }) => println!("no {reference} in {name}"),
+//!     Err(Error::Storage(error)) if error.kind() == ErrorKind::Unavailable => println!("later"),
+//!     Err(error) => return Err(error.into()),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Maintenance
+//!
+//! Nothing runs in the background unless it is spawned. [`Store::maintenance`](store::Store::maintenance) expires
+//! uploads that were never finished, for ever; [`Store::purge_uploads`](store::Store::purge_uploads) does so once.
+//! [`Store::damage`](store::Store::damage) counts what was found damaged, and healed. A program that ends waits for
+//! [`Store::finish_detached`](store::Store::finish_detached).
+//!
+//! ```
+//! # use std::sync::Arc;
+//! # use registry_store::backend::MemoryBackend;
+//! # use registry_store::options::StoreOptions;
+//! # use registry_store::store::Store;
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! # let store = Store::new(Arc::new(MemoryBackend::new()), StoreOptions::default());
+//! let maintained = store.clone();
+//! let maintenance = tokio::spawn(async move { maintained.maintenance().await });
+//! // … and when the program ends:
+//! maintenance.abort();
+//! store.finish_detached().await;
+//! # }
+//! ```
+//!
+//! # Time and chance
+//!
+//! Both come from [`options::StoreOptions`], so that a test owns them:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::time::{Duration, SystemTime};
+//!
+//! use registry_store::backend::MemoryBackend;
+//! use registry_store::options::{Clock, StoreOptions};
+//! use registry_store::store::Store;
+//!
+//! /// It is always the first of January 1970.
+//! #[derive(Debug)]
+//! struct Stopped;
+//!
+//! impl Clock for Stopped {
+//!     fn now(&self) -> SystemTime {
+//!         SystemTime::UNIX_EPOCH
+//!     }
+//! }
+//!
+//! let clock = Arc::new(Stopped);
+//! let backend = MemoryBackend::with_clock(clock.clone());
+//! let expiry = Duration::from_secs(60);
+//! let options = StoreOptions { clock, upload_expiry: expiry, ..StoreOptions::default() };
+//! let store = Store::new(Arc::new(backend), options);
+//! ```
+//!
 //! # Where to find what
 //!
 //! | question | place |
@@ -82,13 +163,13 @@
 //!
 //! # What to know before embedding it
 //!
-//! * It runs on [tokio](https://tokio.rs): the caller's runtime, with its time enabled. Nothing is global, and
-//!   nothing runs in the background unless [`store::Store::maintenance`] is spawned.
+//! * It runs on [tokio](https://tokio.rs): the caller's runtime, with its time enabled. Nothing is global.
 //! * **Any future may be dropped** at any await. What is left is a state that a crash could have left; whatever
 //!   must not stop half-way runs on a task of its own.
 //! * **Bodies are streams**, in both directions. An upload holds at most 2.5 MiB, a download 1 MiB, whatever
 //!   their size.
-//! * Time and chance come from [`options`], so that tests own them.
+//! * The filesystem backend is the feature `fs`, which is on by default. Without it nothing here makes a system call
+//!   but for chance and time.
 //! * Who may do what is for the caller to decide: a store trusts whoever has it.
 
 pub mod backend;

@@ -103,13 +103,27 @@ impl Manifests {
     ///
     /// Errors: `ManifestUnknown`.
     pub async fn delete(&self, digest: &Digest) -> Result<()> {
+        self.delete_telling(digest, drop).await
+    }
+
+    /// As [`Manifests::delete`]; `removed` is told of each tag that goes with the manifest, when it has gone for
+    /// good.
+    ///
+    /// It runs under the repository's lock and must not block. It is told, rather than answered, because tags may
+    /// be many. If the delete fails half-way, the tags it was told of have gone all the same.
+    ///
+    /// Errors: `ManifestUnknown`.
+    pub async fn delete_telling<F>(&self, digest: &Digest, mut removed: F) -> Result<()>
+    where
+        F: FnMut(Tag) + Send + 'static,
+    {
         let (this, digest) = (self.clone(), *digest);
         self.shared
             .detached
             .run(async move {
                 let scope = this.layout.root();
                 let _lock = this.shared.backend.lock(scope, LockMode::Exclusive).await?;
-                this.remove(&digest).await
+                this.remove(&digest, &mut removed).await
             })
             .await
     }
@@ -172,7 +186,7 @@ impl Manifests {
         needs.confirm().await
     }
 
-    async fn remove(&self, digest: &Digest) -> Result<()> {
+    async fn remove(&self, digest: &Digest, removed: &mut (dyn FnMut(Tag) + Send)) -> Result<()> {
         let link = self.layout.revision_link(digest);
         let Some(stored) = link::read_for(&self.shared, &link, digest).await? else {
             return Err(self.unknown((*digest).into()));
@@ -181,12 +195,12 @@ impl Manifests {
         let manifest = bytes.and_then(|bytes| Manifest::parse(None, bytes).ok());
         let subject = manifest.as_ref().and_then(Manifest::subject);
 
-        self.tags().remove_all_on(digest).await?;
+        self.tags().remove_all_on(digest, removed).await?;
         self.shared.backend.delete(&[link]).await?;
         if let Some(subject) = subject.and_then(|subject| subject.digest.known()) {
             self.referrers().forget(subject, digest).await?;
         }
-        self.tags().remove_all_on(digest).await
+        self.tags().remove_all_on(digest, removed).await
     }
 
     fn tags(&self) -> Tags {

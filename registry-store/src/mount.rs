@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::backend::Meta;
 use crate::blobs;
 use crate::digest::Digest;
 use crate::error::Result;
@@ -9,27 +10,27 @@ use crate::layout::{self, RepositoryLayout};
 use crate::link;
 use crate::shared::Shared;
 
-/// Links a blob that `from` has into `to`; `false` if it does not have it.
+/// Links a blob that `from` has into `to`, and returns its size in bytes; `None` if `from` does not have it.
 pub(crate) async fn mount(
     shared: &Arc<Shared>,
     digest: &Digest,
     from: &RepositoryLayout,
     to: &RepositoryLayout,
-) -> Result<bool> {
+) -> Result<Option<u64>> {
     match link::read_for(shared, &from.layer_link(digest), digest).await? {
         Some(stored) => adopt(shared, digest, stored, to).await,
-        None => Ok(false),
+        None => Ok(None),
     }
 }
 
-/// Links a blob into `to` if any repository has, or had, it.
+/// Links a blob into `to` if any repository has, or had, it, and returns its size in bytes.
 ///
 /// Whoever may call this can learn whether a blob exists anywhere, and read it if it does.
 pub(crate) async fn mount_from_anywhere(
     shared: &Arc<Shared>,
     digest: &Digest,
     to: &RepositoryLayout,
-) -> Result<bool> {
+) -> Result<Option<u64>> {
     adopt(shared, digest, *digest, to).await
 }
 
@@ -43,20 +44,21 @@ async fn adopt(
     digest: &Digest,
     stored: Digest,
     to: &RepositoryLayout,
-) -> Result<bool> {
+) -> Result<Option<u64>> {
     if blobs::look(shared, &stored).await?.is_none() {
-        return Ok(false);
+        return Ok(None);
     }
     let (this, link) = (shared.clone(), to.layer_link(digest));
     let linking = async move {
         let shared = this;
         let blob = [layout::blob(&stored)];
-        let is_there = |found: Vec<Option<_>>| found.iter().all(Option::is_some);
-        if !is_there(shared.guard.confirm(&blob).await?) {
-            return Ok(false);
+        let size =
+            |found: Vec<Option<Meta>>| found.first().copied().flatten().map(|meta| meta.size);
+        if size(shared.guard.confirm(&blob).await?).is_none() {
+            return Ok(None);
         }
         link::write(&shared, &link, &stored).await?;
-        Ok(is_there(shared.guard.confirm(&blob).await?))
+        Ok(size(shared.guard.confirm(&blob).await?))
     };
     shared.detached.run(linking).await
 }

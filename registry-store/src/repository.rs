@@ -65,17 +65,18 @@ impl Repository {
         Referrers::new(self.shared.clone(), self.layout.clone())
     }
 
-    /// Makes a blob of another repository one of this one, without moving a byte; `false` if `from` does not
-    /// have it. It stays here when `from` deletes it.
-    pub async fn mount(&self, digest: &Digest, from: &RepositoryName) -> Result<bool> {
+    /// Makes a blob of another repository one of this one, without moving a byte, and returns its size in bytes;
+    /// `None` if `from` does not have it. It stays here when `from` deletes it.
+    pub async fn mount(&self, digest: &Digest, from: &RepositoryName) -> Result<Option<u64>> {
         mount::mount(&self.shared, digest, &RepositoryLayout::new(from), &self.layout).await
     }
 
-    /// Makes a blob of whatever repository one of this one; `false` if it is not stored at all.
+    /// Makes a blob of whatever repository one of this one, and returns its size in bytes; `None` if it is not
+    /// stored at all.
     ///
     /// Whoever may call this can read every blob whose digest is known to him: not for a registry where some
     /// may not read all.
-    pub async fn mount_from_anywhere(&self, digest: &Digest) -> Result<bool> {
+    pub async fn mount_from_anywhere(&self, digest: &Digest) -> Result<Option<u64>> {
         mount::mount_from_anywhere(&self.shared, digest, &self.layout).await
     }
 }

@@ -29,6 +29,11 @@ impl Store {
         Self { shared: Arc::new(Shared::new(backend, options)) }
     }
 
+    /// What it was made with: its clock is the one to stamp with what belongs to it.
+    pub fn options(&self) -> &StoreOptions {
+        &self.shared.options
+    }
+
     /// A handle to a repository, which need not exist. Costs nothing.
     pub fn repository(&self, name: &RepositoryName) -> Repository {
         Repository::new(self.shared.clone(), name)

@@ -109,16 +109,21 @@ impl Tags {
         link::replace(&self.shared, &self.layout.tag_current_link(tag), digest).await
     }
 
-    /// Removes every tag that points at a manifest. The caller holds the repository's lock, exclusive.
+    /// Removes every tag that points at a manifest, and tells `removed` of each. The caller holds the
+    /// repository's lock, exclusive.
     ///
     /// A tag's history only tells which tags can be affected; what decides is where the tag points now.
-    pub(crate) async fn remove_all_on(&self, digest: &Digest) -> Result<()> {
+    pub(crate) async fn remove_all_on(
+        &self,
+        digest: &Digest,
+        removed: &mut (dyn FnMut(Tag) + Send),
+    ) -> Result<()> {
         let mut after = None;
         loop {
             let batch = self.names(after.as_deref(), MANY).await?;
             for tag in self.that_pointed_at(&batch.items, digest).await? {
-                if self.current(&tag).await? == Some(*digest) {
-                    self.remove(&tag).await?;
+                if self.current(&tag).await? == Some(*digest) && self.remove(&tag).await? {
+                    removed(tag);
                 }
             }
             after = batch.next_after().map(Tag::to_string);

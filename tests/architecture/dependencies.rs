@@ -1,4 +1,4 @@
-//! What the engine is built of: no HTTP crate, and nothing that would bring one.
+//! What is built if no more is asked for: an engine without an HTTP crate, and a service without a server.
 
 use std::path::Path;
 use std::process::Command;
@@ -25,11 +25,37 @@ const HTTP: &[&str] = &[
     "warp",
 ];
 
-/// The crates of a list that no engine needs. `tree` has one crate a line, its name first.
+/// Crates that listen, make system calls, or read a command line; `mio` and what follows it are of tokio's network
+/// and signals.
+const SERVER: &[&str] = &[
+    "clap",
+    "h2",
+    "httparse",
+    "hyper",
+    "hyper-util",
+    "mio",
+    "rustix",
+    "signal-hook-registry",
+    "socket2",
+    "tracing-subscriber",
+];
+
+/// The crates of a list that a service in somebody else's server does not need.
+fn server_crates(tree: &str) -> Complaints {
+    found_in(tree, SERVER)
+        .map(|name| {
+            format!(
+                "registry-http without its features is built with `{name}`; that is for a service in a server that \
+                 is there already: what needs more belongs behind `serve`, `cli` or `testing` (run `cargo tree \
+                 --package registry-http --no-default-features --edges normal --invert {name}`)"
+            )
+        })
+        .collect()
+}
+
+/// The crates of a list that no engine needs.
 fn http_crates(tree: &str) -> Complaints {
-    tree.lines()
-        .filter_map(|line| line.split_whitespace().next())
-        .filter(|name| HTTP.contains(name))
+    found_in(tree, HTTP)
         .map(|name| {
             format!(
                 "registry-store is built with `{name}`; the engine knows no HTTP: what needs it belongs \
@@ -40,7 +66,13 @@ fn http_crates(tree: &str) -> Complaints {
         .collect()
 }
 
-/// What a crate of the workspace is built of by default, one a line.
+/// Those of `crates` that are in a tree, which has one crate a line, its name first.
+fn found_in<'t>(tree: &'t str, crates: &[&str]) -> impl Iterator<Item = &'t str> {
+    let names = tree.lines().filter_map(|line| line.split_whitespace().next());
+    names.filter(|name| crates.contains(name))
+}
+
+/// What a crate of the workspace is built of without its features, one a line.
 fn tree_of(package: &str) -> String {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let output = Command::new(env!("CARGO"))
@@ -65,9 +97,25 @@ mod tests {
     }
 
     #[test]
+    fn a_service_for_somebody_else_s_server_is_built_without_one() {
+        assert_none(&server_crates(&tree_of("registry-http")));
+    }
+
+    #[test]
+    fn a_service_built_with_a_server_is_caught() {
+        // The tests have a server, a client and a filesystem.
+        let found = server_crates(&tree_of("registry-tests"));
+        for name in ["clap", "hyper", "mio", "rustix", "tracing-subscriber"] {
+            assert!(found.iter().any(|found| found.contains(&format!("`{name}`"))), "{name}");
+        }
+    }
+
+    #[test]
     fn an_engine_built_with_http_is_caught() {
-        // The server is what the engine must not become.
-        assert!(http_crates(&tree_of("registry-http")).iter().any(|found| found.contains("hyper")));
+        // The service is what the engine must not become.
+        assert!(
+            http_crates(&tree_of("registry-http")).iter().any(|found| found.contains("`tower`"))
+        );
         assert_eq!(http_crates("bytes v1.12.2\nhyper v1.12.0 (*)\n").len(), 1);
     }
 }

@@ -34,16 +34,19 @@ const STORE: &[&[&str]] = &[
 
 /// The modules of `registry-http`, lowest first.
 const HTTP: &[&[&str]] = &[
-    &["upload_secret"],
+    // What an embedder brings, and chooses.
+    &["auth", "upload_secret"],
+    &["events"],
     &["options"],
     &["refusal"],
     &["body", "endpoint", "headers", "range", "upload_state"],
     // How a failure looks to a client: knows every kind of failure there is.
     &["error"],
     &["handler"],
-    &["auth", "notifications", "metrics", "access_log", "health", "idle"],
+    &["notifications", "metrics", "access_log", "health", "idle"],
     &["config"],
     &["serve"],
+    &["testing"],
     &["cli"],
 ];
 

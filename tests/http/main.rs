@@ -3,8 +3,10 @@
 //! `specification.txt` is the whole of it, request by request, for reading; `specification` plays it. The
 //! other modules hold what does not fit a table: many things, large things, and things that break.
 
+mod access;
 mod broken;
 mod cut;
+mod events;
 mod fixture;
 mod large;
 mod specification;

@@ -36,7 +36,7 @@ async fn an_emptied_blob_is_unknown_until_it_is_pushed_again(world: World) {
     damage(&world, &layout::blob(&digest), "").await;
     assert!(matches!(repository.blobs().size(&digest).await, Err(Error::BlobUnknown { .. })));
     assert!(matches!(pull(&repository, &digest).await, Err(Error::BlobUnknown { .. })));
-    assert!(!world.repository("b").mount(&digest, repository.name()).await.unwrap());
+    assert_eq!(world.repository("b").mount(&digest, repository.name()).await.unwrap(), None);
     push(&repository, b"hello").await;
     assert_eq!(pull(&repository, &digest).await.unwrap(), b"hello");
     let report = world.store.damage();
@@ -159,7 +159,7 @@ async fn a_link_of_distributions_to_another_digest_is_followed(world: World) {
     let manifest = registry_tests::documents::manifest(&document);
     let digest = manifest.digest(Algorithm::Sha256);
     repository.manifests().put(&manifest, &digest, &[]).await.unwrap();
-    assert!(world.repository("b").mount(&pushed, repository.name()).await.unwrap());
+    assert_eq!(world.repository("b").mount(&pushed, repository.name()).await.unwrap(), Some(5));
     assert_eq!(pull(&world.repository("b"), &pushed).await.unwrap(), b"hello");
 }
 
@@ -191,7 +191,7 @@ async fn a_link_to_other_content_is_as_if_it_were_not_there_and_put_right_by_the
     }
     assert!(matches!(repository.blobs().size(&digest).await, Err(Error::BlobUnknown { .. })));
     assert!(matches!(pull(&repository, &digest).await, Err(Error::BlobUnknown { .. })));
-    assert!(!world.repository("b").mount(&digest, repository.name()).await.unwrap());
+    assert_eq!(world.repository("b").mount(&digest, repository.name()).await.unwrap(), None);
     assert!(repository.manifests().get(&own.into()).await.is_err());
     let manifest = image(b"{}", &[b"hello"]);
     let error = repository.manifests().put(&manifest, &own, &[]).await.unwrap_err();

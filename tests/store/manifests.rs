@@ -6,6 +6,7 @@ use registry_store::error::Error;
 use registry_store::layout::{self, RepositoryLayout};
 use registry_store::manifest::{Manifest, ManifestError};
 use registry_store::media_type::MediaType;
+use registry_store::reference::Tag;
 use registry_tests::documents::{
     image, image_document, index, manifest, push_image, push_manifest,
 };
@@ -26,6 +27,7 @@ on_every_backend!(
     pushing_a_manifest_again_changes_nothing,
     a_deleted_manifest_is_gone_with_every_tag_on_it,
     deleting_a_manifest_leaves_the_tags_that_have_moved_on,
+    deleting_a_manifest_tells_of_each_tag_that_goes_with_it,
     deleting_a_manifest_that_is_not_there_is_an_error,
     a_manifest_is_not_a_blob_of_the_repository,
     many_puts_at_once_all_succeed,
@@ -179,6 +181,17 @@ async fn deleting_a_manifest_leaves_the_tags_that_have_moved_on(world: World) {
     let new = push_image(&repository, b"{}", &[b"x"], "v1").await;
     repository.manifests().delete(&old).await.unwrap();
     assert_eq!(repository.tags().resolve(&"v1".parse().unwrap()).await.unwrap(), new);
+}
+
+async fn deleting_a_manifest_tells_of_each_tag_that_goes_with_it(world: World) {
+    let repository = world.repository("a");
+    let digest = push_image(&repository, b"{}", &[], "v1").await;
+    push_manifest(&repository, &image(b"{}", &[]), &["v2"]).await;
+    push_image(&repository, b"other", &[], "v3").await;
+    let (sender, told) = std::sync::mpsc::channel();
+    let removed = move |tag: Tag| sender.send(tag.to_string()).unwrap();
+    repository.manifests().delete_telling(&digest, removed).await.unwrap();
+    assert_eq!(told.iter().collect::<Vec<_>>(), ["v1", "v2"]);
 }
 
 async fn deleting_a_manifest_that_is_not_there_is_an_error(world: World) {

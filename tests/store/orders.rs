@@ -180,7 +180,7 @@ async fn a_mounted_blob_is_settled_before_and_after_it_is_linked() {
     recorded.name("HELLO", &digest);
     recorded.backend.forget();
     let b = repository(&recorded.store, "b");
-    assert!(b.mount(&digest, recorded.a.name()).await.unwrap());
+    assert_eq!(b.mount(&digest, recorded.a.name()).await.unwrap(), Some(5));
     recorded.expect(&["settle blob HELLO", "create b/_layers/HELLO/link", "settle blob HELLO"]);
 }
 

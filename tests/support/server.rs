@@ -1,6 +1,7 @@
 //! [`Server`]: a service on a real socket, and [`Client`]: one connection to it.
 
 use std::fmt;
+use std::future::pending;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
@@ -12,9 +13,8 @@ use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::Frame;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
-use hyper_util::service::TowerToHyperService;
 use registry_http::RegistryService;
+use registry_http::serve::serve;
 use registry_store::error::BodyError;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -32,14 +32,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let task = tokio::spawn(async move {
-            while let Ok((connection, _)) = listener.accept().await {
-                let service = TowerToHyperService::new(service.clone());
-                tokio::spawn(async move {
-                    let server = auto::Builder::new(TokioExecutor::new());
-                    // A client that leaves is no failure of the server.
-                    let _ = server.serve_connection(TokioIo::new(connection), service).await;
-                });
-            }
+            serve(listener, service, pending()).await.expect("a listener that was bound accepts");
         });
         Self { address, task }
     }

@@ -9,8 +9,10 @@ use registry_store::digest::Digest;
 use registry_store::error::Error;
 use registry_store::name::RepositoryName;
 
+use super::report::Report;
 use super::{Answer, Call};
 use crate::body::ResponseBody;
+use crate::events::{Action, Target};
 use crate::headers;
 use crate::range::{self, Wanted};
 
@@ -29,6 +31,8 @@ pub(super) async fn get(call: &Call<'_>, name: &RepositoryName, digest: &Digest)
         let mut response = with_validators(ResponseBody::empty(), StatusCode::OK, digest);
         describe(response.headers_mut());
         let length = HeaderValue::from(size);
+        Report::of(call, name)
+            .tell(Action::Pull, Target::Blob { digest: *digest, size: Some(size) });
         response.headers_mut().insert(CONTENT_LENGTH, length);
         return Ok(response);
     }
@@ -42,6 +46,8 @@ pub(super) async fn get(call: &Call<'_>, name: &RepositoryName, digest: &Digest)
         }
     };
     let blob = blobs.get(digest, read).await?;
+    let pulled = Target::Blob { digest: *digest, size: Some(blob.size()) };
+    Report::of(call, name).tell(Action::Pull, pulled);
     let range = blob.range();
     let (status, part) = match read {
         ReadRange::Full => (StatusCode::OK, None),
@@ -61,6 +67,7 @@ pub(super) async fn get(call: &Call<'_>, name: &RepositoryName, digest: &Digest)
 /// Takes the blob from this repository; others keep it.
 pub(super) async fn delete(call: &Call<'_>, name: &RepositoryName, digest: &Digest) -> Answer {
     call.repository(name).blobs().delete(digest).await?;
+    Report::of(call, name).tell(Action::Delete, Target::Blob { digest: *digest, size: None });
     Ok(ResponseBody::empty().respond(StatusCode::ACCEPTED))
 }
 

@@ -8,9 +8,11 @@ use registry_store::manifest::{MAX_MANIFEST_SIZE, Manifest, ManifestError};
 use registry_store::name::RepositoryName;
 use registry_store::reference::{Reference, Tag};
 
+use super::report::Report;
 use super::{Answer, Call};
 use crate::body::{RequestBody, ResponseBody};
 use crate::error::Failure;
+use crate::events::{Action, Target};
 use crate::headers;
 
 /// The manifest as it was pushed, whatever types the client accepts, or 304 if the client has it.
@@ -19,6 +21,16 @@ pub(super) async fn get(call: &Call<'_>, name: &RepositoryName, reference: &Refe
     let mut response = if headers::has_already(&call.head.headers, &found.digest) {
         ResponseBody::empty().respond(StatusCode::NOT_MODIFIED)
     } else {
+        let pulled = Target::Manifest {
+            digest: found.digest,
+            size: Some(found.bytes.len() as u64),
+            media_type: Some(found.media_type.clone()),
+            tag: match reference {
+                Reference::Tag(tag) => Some(tag.clone()),
+                Reference::Digest(_) => None,
+            },
+        };
+        Report::of(call, name).tell(Action::Pull, pulled);
         let mut response = ResponseBody::full(found.bytes).respond(StatusCode::OK);
         let media_type = headers::value(&found.media_type);
         response.headers_mut().insert(CONTENT_TYPE, media_type);
@@ -51,6 +63,16 @@ pub(super) async fn put(
     };
     let manifests = call.repository(name).manifests();
     manifests.put(&manifest, &digest, &all).await?;
+    let report = Report::of(call, name);
+    for tag in each_or_none(all) {
+        let pushed = Target::Manifest {
+            digest,
+            size: Some(manifest.bytes().len() as u64),
+            media_type: Some(manifest.media_type().clone()),
+            tag,
+        };
+        report.tell(Action::Push, pushed);
+    }
     Ok(created(call, name, &manifest, &digest, &tags))
 }
 
@@ -62,10 +84,24 @@ pub(super) async fn delete(
 ) -> Answer {
     let repository = call.repository(name);
     match reference {
-        Reference::Tag(tag) => repository.tags().delete(tag).await?,
-        Reference::Digest(digest) => repository.manifests().delete(digest).await?,
+        Reference::Tag(tag) => {
+            repository.tags().delete(tag).await?;
+            Report::of(call, name).tell(Action::Delete, Target::Tag(tag.clone()));
+        }
+        Reference::Digest(digest) => {
+            let of_tags = Report::of(call, name);
+            let removed = move |tag| of_tags.tell(Action::Delete, Target::Tag(tag));
+            repository.manifests().delete_telling(digest, removed).await?;
+            let gone =
+                Target::Manifest { digest: *digest, size: None, media_type: None, tag: None };
+            Report::of(call, name).tell(Action::Delete, gone);
+        }
     }
     Ok(ResponseBody::empty().respond(StatusCode::ACCEPTED))
+}
+
+fn each_or_none(tags: Vec<Tag>) -> Vec<Option<Tag>> {
+    if tags.is_empty() { vec![None] } else { tags.into_iter().map(Some).collect() }
 }
 
 async fn read(call: &Call<'_>, body: &mut RequestBody) -> Result<Manifest, Failure> {

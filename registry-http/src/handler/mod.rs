@@ -1,10 +1,12 @@
 //! From an [`Endpoint`] to its answer.
 
+mod access;
 mod base;
 mod blobs;
 mod catalog;
 mod manifests;
 mod referrers;
+mod report;
 mod tags;
 mod uploads;
 
@@ -15,6 +17,7 @@ use registry_store::name::RepositoryName;
 use registry_store::repository::Repository;
 use registry_store::store::Store;
 
+use crate::auth::Actor;
 use crate::body::{RequestBody, ResponseBody};
 use crate::endpoint::{Endpoint, Links};
 use crate::error::Failure;
@@ -30,6 +33,8 @@ struct Call<'r> {
     options: &'r Options,
     head: &'r Parts,
     links: Links,
+    /// Whose it is.
+    actor: Actor,
 }
 
 impl Call<'_> {
@@ -49,15 +54,11 @@ pub(crate) async fn answer(
     head: &Parts,
     mut body: RequestBody,
 ) -> Response<ResponseBody> {
-    let call = Call { store, options, head, links: Links::new(options, head) };
-    let answer = match Endpoint::parse(&head.method, &head.uri, options) {
-        Ok(endpoint) => dispatch(&call, endpoint, &mut body).await,
-        Err(refusal) => Err(refusal.into()),
-    };
+    let answer = permitted(store, options, head, &mut body).await;
     let mut response =
         answer.unwrap_or_else(|failure| failure.into_response(&head.method, &head.uri));
     response.headers_mut().insert(headers::API_VERSION, headers::REGISTRY_2);
-    if call.is_head() {
+    if head.method == Method::HEAD {
         *response.body_mut() = ResponseBody::empty();
     }
     // In HTTP/2 a body has a stream of its own: nothing behind it waits for its end.
@@ -69,6 +70,23 @@ pub(crate) async fn answer(
         tokio::spawn(body.discard());
     }
     response
+}
+
+/// Order: the head is understood → whoever sent it may do this → it is done. What is refused by the first step
+/// depends on the head and the options alone; nothing looks at the storage, or at the body, before the third.
+async fn permitted(
+    store: &Store,
+    options: &Options,
+    head: &Parts,
+    body: &mut RequestBody,
+) -> Answer {
+    let asked = Endpoint::parse(&head.method, &head.uri, options)?;
+    let (endpoint, actor) = match &options.authorizer {
+        Some(authorizer) => access::authorize(authorizer.as_ref(), head, asked).await?,
+        None => (asked, Actor::anonymous()),
+    };
+    let call = Call { store, options, head, links: Links::new(options, head), actor };
+    dispatch(&call, endpoint, body).await
 }
 
 async fn dispatch(call: &Call<'_>, endpoint: Endpoint, body: &mut RequestBody) -> Answer {

@@ -14,8 +14,6 @@ use crate::body::ResponseBody;
 use crate::endpoint::ReferrersQuery;
 use crate::headers;
 
-/// A page ends when it has grown to so many bytes: an annotation may be as long as a manifest.
-const PAGE_BYTES: usize = 4 * 1024 * 1024;
 /// How many referrers are asked for, and so held, at once.
 const BATCH: usize = 100;
 
@@ -32,7 +30,7 @@ pub(super) async fn list(
     let artifact_type = query.artifact_type.as_deref().map(str::parse).transpose();
     let page = match (query.subject.known(), artifact_type) {
         (Some(subject), Ok(artifact_type)) => {
-            collect(&referrers, subject, &query, artifact_type.as_ref()).await?
+            collect(call, &referrers, subject, &query, artifact_type.as_ref()).await?
         }
         // No referrers are recorded for such a subject, and no manifest can be of such a type.
         (None, _) | (_, Err(_)) => Collected::default(),
@@ -76,6 +74,7 @@ impl Collected {
 }
 
 async fn collect(
+    call: &Call<'_>,
     referrers: &Referrers,
     subject: &Digest,
     query: &ReferrersQuery,
@@ -91,7 +90,7 @@ async fn collect(
             page.push(descriptor);
         }
         page.more = batch.more && !batch.items.is_empty();
-        if !page.more || page.descriptors.len() >= PAGE_BYTES {
+        if !page.more || page.descriptors.len() >= call.options.referrers_max_bytes {
             break;
         }
     }

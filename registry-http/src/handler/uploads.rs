@@ -7,10 +7,12 @@ use registry_store::error::Error;
 use registry_store::name::RepositoryName;
 use registry_store::uploads::{ResumeAt, UploadStatus, Uploads};
 
+use super::report::Report;
 use super::{Answer, Call};
 use crate::body::{RequestBody, ResponseBody};
 use crate::endpoint::{StartUpload, UploadTarget};
 use crate::error::Failure;
+use crate::events::{Action, Target};
 use crate::headers;
 use crate::range;
 use crate::refusal::Refusal;
@@ -26,19 +28,19 @@ pub(super) async fn start(
     let algorithm = match start {
         StartUpload::Session(algorithm) => algorithm,
         StartUpload::Whole(digest) => {
-            repository.blobs().put(&digest, body).await?;
-            return Ok(created(call, name, &digest));
+            let size = repository.blobs().put(&digest, body).await?;
+            return Ok(created(call, name, &digest, size, Action::Push));
         }
         StartUpload::Mount { digest, from } => {
-            let mounted = match from {
-                Some(from) => repository.mount(&digest, &from).await?,
+            let mounted = match &from {
+                Some(from) => repository.mount(&digest, from).await?,
                 None if call.options.mount_from_anywhere => {
                     repository.mount_from_anywhere(&digest).await?
                 }
-                None => false,
+                None => None,
             };
-            if mounted {
-                return Ok(created(call, name, &digest));
+            if let Some(size) = mounted {
+                return Ok(created(call, name, &digest, size, Action::Mount { from }));
             }
             digest.algorithm()
         }
@@ -78,7 +80,7 @@ pub(super) async fn commit(
     let uploads = call.repository(&target.name).uploads();
     let at = resume_at(call, &target, body)?;
     match uploads.commit(target.id, at, digest, body).await {
-        Ok(_size) => Ok(created(call, &target.name, digest)),
+        Ok(size) => Ok(created(call, &target.name, digest, size, Action::Push)),
         Err(error) => Err(resumable(call, &uploads, target, error).await),
     }
 }
@@ -137,7 +139,15 @@ fn session(
     response
 }
 
-fn created(call: &Call<'_>, name: &RepositoryName, digest: &Digest) -> Response<ResponseBody> {
+/// The blob is one of the repository: it is told of, and the client is answered.
+fn created(
+    call: &Call<'_>,
+    name: &RepositoryName,
+    digest: &Digest,
+    size: u64,
+    by: Action,
+) -> Response<ResponseBody> {
+    Report::of(call, name).tell(by, Target::Blob { digest: *digest, size: Some(size) });
     let mut response = ResponseBody::empty().respond(StatusCode::CREATED);
     let to = response.headers_mut();
     to.insert(LOCATION, headers::value(call.links.blob(name, digest)));

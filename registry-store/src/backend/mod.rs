@@ -15,6 +15,7 @@
 
 mod error;
 mod ext;
+#[cfg(feature = "fs")]
 pub mod fs;
 mod key;
 mod locks;
@@ -200,6 +201,7 @@ pub struct Object {
 /// The bytes of an [`Object`].
 pub enum Body {
     /// A file that is read in parts, as the reader goes on.
+    #[cfg(feature = "fs")]
     File(fs::OpenFile),
     /// A stream of parts.
     Stream(BoxStream<'static, Result<Bytes>>),
@@ -209,6 +211,7 @@ impl Object {
     /// The bytes as a stream of parts, at most 1 MiB each.
     pub fn into_stream(self) -> BoxStream<'static, Result<Bytes>> {
         match self.body {
+            #[cfg(feature = "fs")]
             Body::File(file) => file.into_stream(self.range),
             Body::Stream(stream) => stream,
         }
@@ -218,6 +221,7 @@ impl Object {
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            #[cfg(feature = "fs")]
             Self::File(_) => "File",
             Self::Stream(_) => "Stream",
         })
