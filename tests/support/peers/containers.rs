@@ -72,7 +72,7 @@ impl Containers {
             .env("XDG_CONFIG_HOME", home)
             .env("XDG_DATA_HOME", home)
             .env("CONTAINERS_CONF", self.path("containers.conf"))
-            .env("CONTAINERS_REGISTRIES_CONF", self.path("registries.conf"))
+            .env("CONTAINERS_REGISTRIES_CONF", self.path(".config/containers/registries.conf"))
             .env("CONTAINERS_STORAGE_CONF", self.path("storage.conf"))
             .args(self.flags)
             .args(arguments);
@@ -96,13 +96,14 @@ impl Containers {
             path("volumes"),
             path("networks"),
         );
-        let policies = self.path(".config/containers");
-        fs::create_dir_all(&policies).expect("the directory can be written");
+        // Of these skopeo knows no variable.
+        let user = self.path(".config/containers");
+        fs::create_dir_all(&user).expect("the directory can be written");
         for (file, content) in [
             (self.path("storage.conf"), storage.as_str()),
             (self.path("containers.conf"), &containers),
-            (self.path("registries.conf"), ""),
-            (policies.join("policy.json"), r#"{"default":[{"type":"insecureAcceptAnything"}]}"#),
+            (user.join("registries.conf"), ""),
+            (user.join("policy.json"), r#"{"default":[{"type":"insecureAcceptAnything"}]}"#),
         ] {
             fs::write(file, content).expect("the directory can be written");
         }
