@@ -153,8 +153,9 @@ fn an_image_is_built_upon_one_that_is_pulled(bench: &Bench) {
         "localhost/upon:1",
         &bench.remote("upon:1"),
     ]);
-    let mounts = requests.iter().filter(|request| request.contains("?from=base&mount="));
-    assert_eq!(mounts.count(), 3, "the layers of the base are mounted: {requests:#?}");
+    let with = |text: &str| requests.iter().filter(|request| request.contains(text)).count();
+    assert_eq!(with("?from=base&mount="), 3, "{requests:#?}");
+    assert_eq!(with("PATCH"), 2, "the new layer and the config alone are sent: {requests:#?}");
 
     bench.forget();
     let files = bench.files(&bench.pull("upon:1", &[]));
