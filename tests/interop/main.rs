@@ -2,10 +2,15 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod broken_sessions;
+mod buildah;
 mod collecting;
 mod distribution;
+mod docker;
+mod each;
 mod exchange;
 mod healing;
+mod look;
+mod podman;
 mod sessions;
 mod skopeo;
 mod upload;

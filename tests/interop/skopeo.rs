@@ -4,55 +4,36 @@ use std::path::Path;
 
 use registry_store::digest::Digest;
 use registry_tests::image::{Layout, blobs_of};
-use registry_tests::peers::{Distribution, Skopeo};
-use registry_tests::registry_process::RegistryProcess;
+use registry_tests::peers::Skopeo;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Runs every test against the program of this repository and against Debian's.
-macro_rules! on_each_registry {
-    ($($test:ident)*) => {
-        mod registry {
-            $(#[test]
-            fn $test() {
-                let root = tempfile::TempDir::new().unwrap();
-                let registry = super::RegistryProcess::start(root.path());
-                super::$test(&super::Bench::new(&registry.address().to_string()));
-            })*
-        }
-
-        mod distribution {
-            $(#[test]
-            fn $test() {
-                let root = tempfile::TempDir::new().unwrap();
-                let registry = super::Distribution::start(root.path());
-                super::$test(&super::Bench::new(&registry.address().to_string()));
-            })*
-        }
-    };
-}
+use crate::each::on_each_registry;
 
 on_each_registry! {
+    Bench:
     an_image_comes_back_byte_for_byte
     an_image_converted_to_docker_schema_2_comes_back_byte_for_byte
+    a_large_layer_comes_back_byte_for_byte
     an_index_comes_back_with_every_image
     one_image_of_an_index_can_be_pulled_alone
     a_second_push_of_the_same_image_changes_nothing
     an_image_can_be_copied_to_another_repository
+    a_repository_is_mirrored_with_all_its_tags
     inspect_tells_what_was_pushed
     tags_are_listed
     a_deleted_image_is_gone_and_the_others_are_not
 }
 
 /// skopeo, a registry, and a layout to push from.
-pub(crate) struct Bench {
-    pub(crate) skopeo: Skopeo,
+struct Bench {
+    skopeo: Skopeo,
     registry: String,
     images: TempDir,
 }
 
 impl Bench {
-    pub(crate) fn new(registry: &str) -> Self {
+    fn new(registry: &str) -> Self {
         Self {
             skopeo: Skopeo::new(),
             registry: registry.to_owned(),
@@ -152,6 +133,16 @@ fn an_image_converted_to_docker_schema_2_comes_back_byte_for_byte(bench: &Bench)
     }
 }
 
+fn a_large_layer_comes_back_byte_for_byte(bench: &Bench) {
+    let digest = Layout::create(&bench.source()).add_large_image("it", 40 << 20);
+    // skopeo would compress it.
+    bench.push("image:1", &["--preserve-digests"]);
+    let back = bench.skopeo.path("back");
+    bench.pull("image:1", "oci", &back, &["--preserve-digests"]);
+    assert_eq!(blobs_of(&back), blobs_of(&bench.source()));
+    assert!(blobs_of(&back).contains(&digest));
+}
+
 fn an_index_comes_back_with_every_image(bench: &Bench) {
     let digest = bench.index();
     bench.push("library/index:1", &["--all"]);
@@ -196,6 +187,21 @@ fn an_image_can_be_copied_to_another_repository(bench: &Bench) {
     bench.pull("other/image:1", "oci", &back, &[]);
     assert_eq!(blobs_of(&back), blobs_of(&bench.source()));
     assert_eq!(bench.digest("other/image:1"), digest.to_string());
+}
+
+fn a_repository_is_mirrored_with_all_its_tags(bench: &Bench) {
+    let digest = bench.image();
+    bench.push("image:1", &[]);
+    bench.push("image:2", &[]);
+    let back = bench.skopeo.path("back");
+    let source = bench.reference("image").replace("docker://", "");
+    let target = back.display().to_string();
+    let sync = ["sync", "--src-tls-verify=false", "--src=docker", "--dest=dir"];
+    bench.skopeo.run(&[sync.as_slice(), &[&source, &target]].concat());
+    for tag in ["1", "2"] {
+        let manifest = std::fs::read(back.join(format!("image:{tag}/manifest.json"))).unwrap();
+        assert_eq!(Digest::sha256(&manifest), digest);
+    }
 }
 
 fn inspect_tells_what_was_pushed(bench: &Bench) {

@@ -1,6 +1,6 @@
 //! [`Server`]: a server that a test has started, and that ends with it.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
@@ -23,18 +23,20 @@ pub struct Server {
 impl Server {
     /// Starts it. Panics if there is no such program.
     pub fn start(command: &mut Command) -> Self {
+        Self::try_start(command).unwrap_or_else(|error| {
+            let name = command.get_program().to_string_lossy();
+            panic!("expected the program {name} to start (is it installed?): {error}")
+        })
+    }
+
+    /// Starts it, if there is such a program.
+    pub fn try_start(command: &mut Command) -> io::Result<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| {
-                panic!("expected the program {name} to start (is it installed?): {error}")
-            });
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let stdout = Lines::of(child.stdout.take().expect("it is piped"));
         let stderr = Lines::of(child.stderr.take().expect("it is piped"));
-        Self { name, child, stdout, stderr }
+        Ok(Self { name, child, stdout, stderr })
     }
 
     /// The first line of standard output, from here on, that contains `text`.
@@ -58,9 +60,17 @@ impl Server {
     /// Waits until it has ended by itself.
     pub fn wait(mut self) -> ExitStatus {
         // Its output ends when it does, or a moment before.
-        self.stdout.exhaust();
-        self.stderr.exhaust();
+        let ended = self.stdout.exhaust() && self.stderr.exhaust();
+        let printed = [self.stdout.seen.join("\n"), self.stderr.seen.join("\n")];
+        assert!(ended, "expected {} to end; it printed:\n{}", self.name, printed.join("\n"));
         self.child.wait().expect("a child can be waited for")
+    }
+
+    /// Asks it to end, and waits until it has, with all that it started and that prints where it does. It does not
+    /// panic, and may be called where a test has: what takes longer than patience is killed when this is dropped.
+    pub fn end(&mut self) {
+        self.signal(Signal::TERM);
+        let _ = self.stdout.exhaust() && self.stderr.exhaust();
     }
 
     fn or_explain(&mut self, found: Option<String>, text: &str) -> String {
@@ -114,20 +124,15 @@ impl Lines {
         None
     }
 
-    fn exhaust(&mut self) {
+    /// Whether the pipe ends before patience does.
+    fn exhaust(&mut self) -> bool {
         let deadline = Instant::now() + PATIENCE;
-        let end = loop {
+        loop {
             match self.next(deadline) {
                 Ok(_) => {}
-                Err(end) => break end,
+                Err(end) => return end == RecvTimeoutError::Disconnected,
             }
-        };
-        assert_eq!(
-            end,
-            RecvTimeoutError::Disconnected,
-            "expected the program to end; it printed:\n{}",
-            self.seen.join("\n")
-        );
+        }
     }
 
     fn all(&mut self) -> &[String] {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+const PLAIN_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
@@ -34,6 +35,14 @@ impl Layout {
     /// Returns its digest.
     pub fn add_image(&mut self, tag: &str, architecture: &str) -> Digest {
         let image = self.image(architecture);
+        self.root(tag, image)
+    }
+
+    /// Adds an image with one layer of so many bytes that nothing compresses, and a few. Returns its digest.
+    pub fn add_large_image(&mut self, tag: &str, bytes: usize) -> Digest {
+        let tar = tar(&[("noise", noise(bytes))]);
+        let layer = self.blob(PLAIN_LAYER, &tar);
+        let image = self.image_of("amd64", &[tar], &[layer]);
         self.root(tag, image)
     }
 
@@ -66,6 +75,12 @@ impl Layout {
             tar(&[("etc/motd", b"the same everywhere\n".to_vec()), ("data", noise(3 << 20))]),
             tar(&[("etc/architecture", architecture.as_bytes().to_vec())]),
         ];
+        let blobs: Vec<Value> = layers.iter().map(|tar| self.blob(LAYER, &gzip(tar))).collect();
+        self.image_of(architecture, &layers, &blobs)
+    }
+
+    /// The descriptor of an image of these layers, of which `blobs` are the descriptors.
+    fn image_of(&self, architecture: &str, layers: &[Vec<u8>], blobs: &[Value]) -> Value {
         let diff_ids: Vec<String> =
             layers.iter().map(|tar| Digest::sha256(tar).to_string()).collect();
         let config = json!({
@@ -77,9 +92,8 @@ impl Layout {
             "history": diff_ids.iter().map(|_| json!({ "created_by": "tests" })).collect::<Vec<_>>(),
         });
         let config = self.blob(CONFIG, &serde_json::to_vec(&config).expect("it is JSON"));
-        let layers: Vec<Value> = layers.iter().map(|tar| self.blob(LAYER, &gzip(tar))).collect();
         let manifest = json!({
-            "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers,
+            "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": blobs,
         });
         let mut image = self.blob(MANIFEST, &serde_json::to_vec(&manifest).expect("it is JSON"));
         image["platform"] = json!({ "architecture": architecture, "os": "linux" });
@@ -165,7 +179,7 @@ fn crc32(content: &[u8]) -> u32 {
 }
 
 /// Bytes without a pattern, always the same.
-fn noise(length: usize) -> Vec<u8> {
+pub fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     let mut bytes = Vec::with_capacity(length + 8);
     while bytes.len() < length {
