@@ -60,10 +60,10 @@ fn has_sound_dependencies(manifest: &Manifest) {
         match (dependency, manifest.content()) {
             (Dependency::Blob(_), Content::Image(_)) => {}
             (Dependency::Blob(entry), Content::Index(_)) => {
-                assert!(!entry.media_type.is_manifest())
+                assert!(!entry.media_type.is_manifest());
             }
             (Dependency::Manifest(entry), Content::Index(_)) => {
-                assert!(entry.media_type.is_manifest())
+                assert!(entry.media_type.is_manifest());
             }
             (dependency, Content::Image(_)) => unreachable!("an image needs blobs: {dependency:?}"),
         }

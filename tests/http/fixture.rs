@@ -14,10 +14,8 @@ use registry_store::store::Store;
 use registry_tests::documents::{
     descriptor, image, image_document, index, manifest, push_manifest,
 };
-use registry_tests::tree::Tree;
 use registry_tests::world::{World, push, push_as};
 use serde_json::{Value, json};
-use tempfile::tempdir;
 
 /// The content of the blob `{hello}`.
 const HELLO: &[u8] = b"hello world";
@@ -35,49 +33,13 @@ pub(crate) struct Fixture {
     names: BTreeMap<String, String>,
 }
 
-/// What fixtures are made of, as many as are wanted.
-pub(crate) enum Ground {
-    /// Memory, filled each time.
-    Memory,
-    /// A directory, copied each time from one that was filled: to fill one is to wait for many syncs.
-    Filesystem { filled: Tree, names: BTreeMap<String, String> },
-}
-
-impl Ground {
-    pub(crate) async fn filesystem() -> Self {
-        let directory = tempdir().expect("room for a directory");
-        let root = directory.path().to_owned();
-        let fixture = Fixture::on(World::in_directory(directory)).await;
-        Self::Filesystem { filled: Tree::read(&root), names: fixture.names.clone() }
-    }
-
-    pub(crate) async fn fixture(&self) -> Fixture {
-        match self {
-            Self::Memory => Fixture::new().await,
-            Self::Filesystem { filled, names } => {
-                let directory = tempdir().expect("room for a directory");
-                filled.write(directory.path());
-                Fixture { world: World::in_directory(directory), names: names.clone() }
-            }
-        }
-    }
-
-    /// A world with nothing in it.
-    pub(crate) fn bare(&self) -> World {
-        match self {
-            Self::Memory => World::memory(),
-            Self::Filesystem { .. } => World::filesystem(),
-        }
-    }
-}
-
 impl Fixture {
     /// On memory.
     pub(crate) async fn new() -> Self {
         Self::on(World::memory()).await
     }
 
-    async fn on(world: World) -> Self {
+    pub(crate) async fn on(world: World) -> Self {
         let mut fixture = Self { world, names: BTreeMap::new() };
         fixture.fill().await;
         fixture

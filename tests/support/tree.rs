@@ -1,4 +1,4 @@
-//! [`Tree`]: what lies below a directory, to be compared or copied.
+//! [`Tree`]: what lies below a directory, to be compared.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -22,17 +22,6 @@ impl Tree {
             tree.add(root, "");
         }
         tree
-    }
-
-    /// Makes it below a directory that is there, without waiting for the medium.
-    pub fn write(&self, root: &Path) {
-        let make = |directory: &Path| fs::create_dir_all(directory).expect("room for a directory");
-        self.empty_directories.iter().for_each(|path| make(&root.join(path)));
-        for (path, content) in &self.files {
-            let path = root.join(path);
-            make(path.parent().expect("it is below the root"));
-            fs::write(path, content).expect("room for a file");
-        }
     }
 
     /// What one tree has and the other has not, or has otherwise; empty if their files are the same.
