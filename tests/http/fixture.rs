@@ -67,7 +67,7 @@ impl Fixture {
             "the data of {hello} was emptied" => self.write(layout::blob(&hello), "").await,
             "the data of {hello} was cut short" => self.write(layout::blob(&hello), "hel").await,
             "the link of {hello} in app was emptied" => {
-                self.write(app.layer_link(&hello), "").await
+                self.write(app.layer_link(&hello), "").await;
             }
             "the data of {image} was emptied" => {
                 let image: Digest = self.names["{image}"].parse().expect("a digest");
