@@ -58,11 +58,14 @@ fn is_of_one_type(manifest: &Manifest, bytes: &Bytes) {
 fn has_sound_dependencies(manifest: &Manifest) {
     for dependency in manifest.dependencies() {
         match (dependency, manifest.content()) {
-            (Dependency::Blob(_), Content::Image(_))
-            | (Dependency::Manifest(_), Content::Index(_)) => {}
-            (dependency, _) => {
-                unreachable!("an image needs blobs, an index manifests: {dependency:?}")
+            (Dependency::Blob(_), Content::Image(_)) => {}
+            (Dependency::Blob(entry), Content::Index(_)) => {
+                assert!(!entry.media_type.is_manifest());
             }
+            (Dependency::Manifest(entry), Content::Index(_)) => {
+                assert!(entry.media_type.is_manifest());
+            }
+            (dependency, Content::Image(_)) => unreachable!("an image needs blobs: {dependency:?}"),
         }
         let digest = &dependency.descriptor().digest;
         assert_eq!(digest.to_string().parse::<AnyDigest>().as_ref(), Ok(digest));

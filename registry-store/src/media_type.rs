@@ -31,6 +31,20 @@ impl MediaType {
         &self.0
     }
 
+    /// A manifest of any kind that was ever pushed to a registry of this API.
+    pub fn is_manifest(&self) -> bool {
+        const UNSIGNED_SCHEMA1: &str = "application/vnd.docker.distribution.manifest.v1+json";
+        matches!(
+            self.as_str(),
+            Self::OCI_MANIFEST
+                | Self::OCI_INDEX
+                | Self::DOCKER_MANIFEST
+                | Self::DOCKER_LIST
+                | Self::DOCKER_SCHEMA1
+                | UNSIGNED_SCHEMA1
+        )
+    }
+
     /// A layer that is fetched from elsewhere and need not be pushed, if its descriptor has `urls`.
     pub fn is_nondistributable_layer(&self) -> bool {
         self.0.starts_with("application/vnd.oci.image.layer.nondistributable.")

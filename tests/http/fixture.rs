@@ -1,10 +1,16 @@
 //! [`Fixture`]: a registry with something in it, and the names of what is in it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use registry_http::{Options, RegistryService, service};
+use registry_store::backend::{Backend, BackendExt as _, Key, PutMode};
 use registry_store::digest::{Algorithm, Digest};
+use registry_store::layout::{self, RepositoryLayout};
 use registry_store::manifest::{MAX_MANIFEST_SIZE, Manifest};
+use registry_store::options::StoreOptions;
+use registry_store::store::Store;
 use registry_tests::documents::{
     descriptor, image, image_document, index, manifest, push_manifest,
 };
@@ -18,6 +24,9 @@ const CONFIG: &[u8] = b"{}";
 /// A digest of an algorithm that no registry here computes.
 const FOREIGN: &str = "blake3:af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
 
+/// A manifest such as nobody accepts any more, and Distribution 2.x stored.
+const SCHEMA_1: &str = r#"{"schemaVersion":1,"name":"app","tag":"old","architecture":"amd64","fsLayers":[],"history":[]}"#;
+
 /// A registry with the repositories `app`, `app/tools` and `zoo`.
 pub(crate) struct Fixture {
     pub(crate) world: World,
@@ -25,14 +34,72 @@ pub(crate) struct Fixture {
 }
 
 impl Fixture {
+    /// On memory.
     pub(crate) async fn new() -> Self {
-        let mut fixture = Self { world: World::memory(), names: BTreeMap::new() };
+        Self::on(World::memory()).await
+    }
+
+    pub(crate) async fn on(world: World) -> Self {
+        let mut fixture = Self { world, names: BTreeMap::new() };
         fixture.fill().await;
         fixture
     }
 
     pub(crate) fn service(&self, options: Options) -> RegistryService {
         service(self.world.store.clone(), options)
+    }
+
+    /// The same through another backend.
+    pub(crate) fn service_over(
+        &self,
+        backend: Arc<dyn Backend>,
+        options: Options,
+    ) -> RegistryService {
+        service(Store::new(backend, StoreOptions::default()), options)
+    }
+
+    /// Does to the storage what no request can: what another program, or a fault, did before the case begins.
+    pub(crate) async fn beforehand(&self, text: &str) {
+        let app = RepositoryLayout::new(self.world.repository("app").name());
+        let hello = Digest::sha256(HELLO);
+        match text {
+            "the data of {hello} is gone" => self.remove(layout::blob(&hello)).await,
+            "the data of {hello} was emptied" => self.write(layout::blob(&hello), "").await,
+            "the data of {hello} was cut short" => self.write(layout::blob(&hello), "hel").await,
+            "the link of {hello} in app was emptied" => {
+                self.write(app.layer_link(&hello), "").await;
+            }
+            "the data of {image} was emptied" => {
+                let image: Digest = self.names["{image}"].parse().expect("a digest");
+                self.write(layout::blob(&image), "").await;
+            }
+            "the tag v9 of app has a history and no current link" => {
+                let tag = "v9".parse().expect("a tag");
+                self.write(app.tag_index_link(&tag, &hello), &hello.to_string()).await;
+            }
+            "Distribution 2 left a manifest of schema 1 in app, tagged old" => {
+                let (digest, tag) = (Digest::sha256(SCHEMA_1.as_bytes()), "old".parse());
+                let tag = tag.expect("a tag");
+                self.write(layout::blob(&digest), SCHEMA_1).await;
+                for link in [
+                    app.revision_link(&digest),
+                    app.tag_index_link(&tag, &digest),
+                    app.tag_current_link(&tag),
+                ] {
+                    self.write(link, &digest.to_string()).await;
+                }
+            }
+            _ => unreachable!("{text:?} is known neither as an option nor as something done"),
+        }
+    }
+
+    async fn write(&self, key: Key, content: &str) {
+        let bytes = Bytes::copy_from_slice(content.as_bytes());
+        self.world.backend.put(&key, bytes, PutMode::Overwrite).await.expect("room");
+    }
+
+    async fn remove(&self, key: Key) {
+        self.world.backend.delete(&[key]).await.expect("it can be removed");
     }
 
     /// Puts what is named in braces into a text.
@@ -92,12 +159,18 @@ impl Fixture {
         let docker = image_document(CONFIG, &[]).to_string();
         let docker = docker.replace("oci.image.manifest.v1", "docker.distribution.manifest.v2");
         self.name("docker.json", &docker);
+        self.name("schema1.json", SCHEMA_1);
+        self.name("schema1", &Digest::sha256(SCHEMA_1.as_bytes()));
+        self.name("a*255", &"a".repeat(255));
+        self.name("a*256", &"a".repeat(256));
+        self.name("a*129", &"a".repeat(129));
         self.name("too-large", &" ".repeat(MAX_MANIFEST_SIZE + 1));
     }
 
     fn manifest(&mut self, name: &str, manifest: &Manifest) {
         let text = std::str::from_utf8(manifest.bytes()).expect("JSON is UTF-8");
         self.name(name, &manifest.digest(Algorithm::Sha256));
+        self.name(&format!("{name}.hex"), &manifest.digest(Algorithm::Sha256).hex());
         self.name(&format!("{name}512"), &manifest.digest(Algorithm::Sha512));
         self.name(&format!("{name}.json"), &text);
         self.name(&format!("{name}.size"), &text.len());

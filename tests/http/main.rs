@@ -1,7 +1,7 @@
 //! The protocol, over a real socket.
 //!
-//! `specification.txt` is the whole of it, request by request, for reading; `specification` plays it. The
-//! other modules hold what does not fit a table: many things, large things, and things that break.
+//! The folder `specification` is the whole of it, request by request, for reading; the module of that name plays
+//! it. The other modules hold what does not fit a table: many things, large things, and things that break.
 
 mod access;
 mod broken;
@@ -10,3 +10,4 @@ mod events;
 mod fixture;
 mod large;
 mod specification;
+mod table;

@@ -14,6 +14,7 @@ use registry_store::error::{BodyError, Result};
 use registry_store::options::{Clock, Random, StoreOptions};
 use registry_store::repository::Repository;
 use registry_store::store::Store;
+use tempfile::TempDir;
 
 /// A store, what is below it, and the means to look at it as another process would.
 pub struct World {
@@ -36,10 +37,14 @@ impl World {
 
     /// On a directory that goes when this does.
     pub fn filesystem() -> Self {
-        let directory = tempfile::tempdir().expect("there is room for a directory");
+        Self::in_directory(tempfile::tempdir().expect("there is room for a directory"))
+    }
+
+    /// On this directory and what is in it, which goes when this does.
+    pub fn in_directory(directory: TempDir) -> Self {
         Self::on(move || {
             let root = directory.path();
-            Arc::new(FilesystemBackend::open(root).expect("an empty directory can be opened"))
+            Arc::new(FilesystemBackend::open(root).expect("a directory of ours can be opened"))
         })
     }
 

@@ -5,6 +5,6 @@ use crate::descriptor::Descriptor;
 /// Manifests under one name, commonly one for each platform.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageIndex {
-    /// The manifests; there may be none, and they may be indexes themselves.
+    /// The manifests; there may be none, and they may be indexes themselves. Some clients list blobs here.
     pub manifests: Vec<Descriptor>,
 }

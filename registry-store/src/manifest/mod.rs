@@ -46,7 +46,7 @@ pub enum Content {
 /// Something a manifest needs in its repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dependency<'m> {
-    /// A config or layer.
+    /// A config or layer, or what an index lists that is no manifest.
     Blob(&'m Descriptor),
     /// A manifest that an index lists.
     Manifest(&'m Descriptor),
@@ -136,7 +136,7 @@ impl Manifest {
         &self.content
     }
 
-    /// All it needs to have in its repository: an image's config and layers, an index's manifests.
+    /// All it needs to have in its repository: an image's config and layers, an index's entries.
     ///
     /// Left out are layers that are fetched from elsewhere. The subject is no dependency.
     pub fn dependencies(&self) -> impl Iterator<Item = Dependency<'_>> {
@@ -145,9 +145,18 @@ impl Manifest {
             Content::Index(index) => (None, Some(index)),
         };
         let blobs = image.into_iter().flat_map(ImageManifest::pushed_blobs).map(Dependency::Blob);
-        let manifests =
-            index.into_iter().flat_map(|index| &index.manifests).map(Dependency::Manifest);
-        blobs.chain(manifests)
+        let entries = index.into_iter().flat_map(|index| &index.manifests).map(entry);
+        blobs.chain(entries)
+    }
+}
+
+/// An entry of an index is a manifest or, if its type is none of a manifest's, a blob: BuildKit keeps a cache as an
+/// index of layers.
+fn entry(descriptor: &Descriptor) -> Dependency<'_> {
+    if descriptor.media_type.is_manifest() {
+        Dependency::Manifest(descriptor)
+    } else {
+        Dependency::Blob(descriptor)
     }
 }
 

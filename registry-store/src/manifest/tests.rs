@@ -41,10 +41,28 @@ fn an_image_needs_its_config_and_its_layers() {
 
 #[test]
 fn an_index_needs_its_manifests() {
-    let document = json!({"schemaVersion": 2, "manifests": [descriptor(b"m")]});
+    for media_type in [
+        MediaType::OCI_MANIFEST,
+        MediaType::OCI_INDEX,
+        MediaType::DOCKER_MANIFEST,
+        MediaType::DOCKER_LIST,
+    ] {
+        let mut document = json!({"schemaVersion": 2, "manifests": [descriptor(b"m")]});
+        document["manifests"][0]["mediaType"] = media_type.into();
+        let manifest = parse(MediaType::OCI_INDEX, &document).unwrap();
+        assert!(manifest.dependencies().all(|d| matches!(d, Dependency::Manifest(_))));
+        assert_eq!(manifest.dependencies().count(), 1);
+    }
+}
+
+#[test]
+fn what_an_index_lists_that_is_no_manifest_is_a_blob() {
+    let mut document =
+        json!({"schemaVersion": 2, "manifests": [descriptor(b"a"), descriptor(b"b")]});
+    document["manifests"][1]["mediaType"] = "application/vnd.buildkit.cacheconfig.v0".into();
     let manifest = parse(MediaType::OCI_INDEX, &document).unwrap();
-    assert!(manifest.dependencies().all(|d| matches!(d, Dependency::Manifest(_))));
-    assert_eq!(manifest.dependencies().count(), 1);
+    assert!(manifest.dependencies().all(|d| matches!(d, Dependency::Blob(_))));
+    assert_eq!(manifest.dependencies().count(), 2);
 }
 
 #[test]
