@@ -71,7 +71,7 @@ async fn item_033_the_parameters_of_a_location_may_come_back_in_any_order_and_en
         "{path}?digest={digest}&{query}",
         "{path}?digest={escaped}&{query}&_state=",
         "{path}?%5Foffset={offset}&digest={escaped}",
-        "{path}?_%6Fffset=%30&digest={digest}",
+        "{path}?_%6Fffset=%30&%64igest={digest}",
         "{path}?{query}&unknown=%20&digest={digest}&",
         "{path}/?{query}&digest={digest}",
         // Some clients throw the query away.
@@ -90,6 +90,21 @@ async fn item_033_the_parameters_of_a_location_may_come_back_in_any_order_and_en
         is(&answer, 201);
         leads_to(&answer, &format!("/v2/a/blobs/{digest}"));
     }
+}
+
+#[tokio::test]
+async fn item_033_parameters_that_come_back_encoded_are_heeded() {
+    let mut registry = Registry::new().await;
+    let opened = registry.start("a").await;
+    let stored = registry.patch(&opened, "0-2", "abc").await;
+    is(&stored, 202);
+    // The first Location is of a session without a byte, however it is written.
+    for stale in [opened.clone(), opened.replace("?_offset=", "?%5Foffset=%30")] {
+        let url = format!("{stale}&digest={}", sha256(b"abcdef"));
+        is_refused(&registry.put(&url, "def").await, 416, "BLOB_UPLOAD_INVALID");
+    }
+    let url = format!("{}&digest={}", stored.header("location"), sha256(b"abcdef"));
+    is(&registry.put(&url, "def").await, 201);
 }
 
 #[tokio::test]
