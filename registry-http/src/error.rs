@@ -1,8 +1,8 @@
 //! What a failure looks like to a client: the only place with error codes and their statuses.
 //!
-//! The form is that of the OCI distribution-spec, "Error Codes". Codes of client faults are from its table,
-//! with three of Distribution's that clients know: `TAG_INVALID`, `RANGE_INVALID` and
-//! `PAGINATION_NUMBER_INVALID`. Faults of the storage are `UNKNOWN` or `UNAVAILABLE`, as Distribution's.
+//! The form is that of the OCI distribution-spec, "Error Codes". Codes of client faults are from its table and no
+//! others, as it asks: Distribution's `TAG_INVALID`, `RANGE_INVALID` and `PAGINATION_NUMBER_INVALID` are not sent,
+//! and no client is known to need them. Faults of the storage are `UNKNOWN` or `UNAVAILABLE`, as Distribution's.
 
 use http::header::{
     ALLOW, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE, RETRY_AFTER, WWW_AUTHENTICATE,
@@ -159,20 +159,20 @@ fn of_refusal(refusal: &Refusal) -> Wire {
         }
         Refusal::Name(_) => (StatusCode::BAD_REQUEST, "NAME_INVALID"),
         Refusal::Digest(_) | Refusal::DigestMissing => (StatusCode::BAD_REQUEST, "DIGEST_INVALID"),
-        Refusal::Tag(_) => (StatusCode::BAD_REQUEST, "TAG_INVALID"),
+        Refusal::Tag(_) | Refusal::MediaType(_) => (StatusCode::BAD_REQUEST, "MANIFEST_INVALID"),
         Refusal::NoSuchReference(_) => (StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN"),
         Refusal::UploadId(_) => (StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN"),
-        Refusal::UploadAddress => (StatusCode::BAD_REQUEST, "BLOB_UPLOAD_INVALID"),
+        Refusal::UploadAddress | Refusal::ContentRange { .. } => {
+            (StatusCode::BAD_REQUEST, "BLOB_UPLOAD_INVALID")
+        }
         // As Distribution answers, so that its clients begin anew.
         Refusal::UploadState => (StatusCode::NOT_FOUND, "BLOB_UPLOAD_INVALID"),
-        Refusal::PageNumber { .. } => (StatusCode::BAD_REQUEST, "PAGINATION_NUMBER_INVALID"),
-        Refusal::TooManyTags { .. } => (StatusCode::URI_TOO_LONG, "TAG_INVALID"),
-        Refusal::ContentRange { .. } => (StatusCode::BAD_REQUEST, "RANGE_INVALID"),
+        Refusal::PageNumber { .. } => (StatusCode::BAD_REQUEST, "UNSUPPORTED"),
+        Refusal::TooManyTags { .. } => (StatusCode::URI_TOO_LONG, "UNSUPPORTED"),
         Refusal::ContentRangeBackwards { .. } => {
-            (StatusCode::RANGE_NOT_SATISFIABLE, "RANGE_INVALID")
+            (StatusCode::RANGE_NOT_SATISFIABLE, "BLOB_UPLOAD_INVALID")
         }
         Refusal::ContentLength { .. } => (StatusCode::BAD_REQUEST, "SIZE_INVALID"),
-        Refusal::MediaType(_) => (StatusCode::BAD_REQUEST, "MANIFEST_INVALID"),
     };
     Wire::new(status, code, refusal)
 }
@@ -211,7 +211,7 @@ fn of_store(error: &Error) -> Wire {
             Wire::new(StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN", error)
         }
         Error::UploadOffset { expected, .. } => {
-            Wire::new(StatusCode::RANGE_NOT_SATISFIABLE, "RANGE_INVALID", error)
+            Wire::new(StatusCode::RANGE_NOT_SATISFIABLE, "BLOB_UPLOAD_INVALID", error)
                 .with(RANGE, &range::stored(*expected))
         }
         // The session is sound and belongs to the newer request; the client of this one has most likely gone.
@@ -220,7 +220,7 @@ fn of_store(error: &Error) -> Wire {
         }
         Error::DigestMismatch { .. } => Wire::new(StatusCode::BAD_REQUEST, "DIGEST_INVALID", error),
         Error::RangeNotSatisfiable { size, .. } => {
-            Wire::new(StatusCode::RANGE_NOT_SATISFIABLE, "RANGE_INVALID", error)
+            Wire::new(StatusCode::RANGE_NOT_SATISFIABLE, "SIZE_INVALID", error)
                 .with(CONTENT_RANGE, &range::unsatisfied(*size))
         }
         Error::ManifestInvalid(reason) => of_manifest(reason),
@@ -328,7 +328,7 @@ mod tests {
         assert_eq!(head.status(), 416);
         assert_eq!(head.headers()[RANGE], "0-9");
         assert_eq!(head.headers()[LOCATION], "/v2/x");
-        assert_eq!(body["errors"][0]["code"], "RANGE_INVALID");
+        assert_eq!(body["errors"][0]["code"], "BLOB_UPLOAD_INVALID");
     }
 
     #[tokio::test]

@@ -219,7 +219,7 @@ async fn a_client_that_sends_all_before_it_reads_sees_why_it_was_refused() {
     let start = start.await.expect("an answer");
     let location = start.header("location").expect("a session");
     for (head, size, status, code) in [
-        (format!("PATCH {location}"), 8 << 20, 416, "RANGE_INVALID"),
+        (format!("PATCH {location}"), 8 << 20, 416, "BLOB_UPLOAD_INVALID"),
         ("PUT /v2/new/manifests/large".to_owned(), 5 << 20, 413, "MANIFEST_INVALID"),
     ] {
         let told = head.clone();
@@ -247,7 +247,7 @@ async fn a_stream_that_is_refused_is_still_read_to_its_end() {
     let request = ask(Method::PATCH, &location).header("Content-Range", format!("5-{}", 4 + size));
     let answer = client.send(request, streamed(parts.chain(last))).await;
     assert_eq!(answer.status, 416);
-    assert_eq!(answer.json()["errors"][0]["code"], "RANGE_INVALID");
+    assert_eq!(answer.json()["errors"][0]["code"], "BLOB_UPLOAD_INVALID");
     all_was_sent.await.expect("the stream was not reset");
 }
 

@@ -1,13 +1,16 @@
 //! The protocol, over a real socket.
 //!
 //! The folder `specification` is the whole of it, request by request, for reading; the module of that name plays
-//! it. The other modules hold what does not fit a table: many things, large things, and things that break.
+//! it. `oci` is the checklist of what the OCI specifications ask, a test for each item. The other modules hold what
+//! does not fit a table: many things, large things, and things that break.
 
 mod access;
 mod broken;
 mod cut;
 mod events;
 mod fixture;
+mod gate;
 mod large;
+mod oci;
 mod specification;
 mod table;

@@ -2,9 +2,12 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use registry_http::{Locations, Options};
 use registry_store::backend::ErrorKind;
+
+use crate::gate::Gate;
 
 /// A file of the table.
 pub(crate) struct Page {
@@ -114,6 +117,13 @@ impl Case {
                 options.locations = Locations::Under("https://one.example/registry".to_owned());
             }
             "paths begin with /registry" => "/registry".clone_into(&mut options.path_prefix),
+            "a password is needed" => options.authorizer = Some(Arc::new(Gate::Password)),
+            "nobody may do anything" => options.authorizer = Some(Arc::new(Gate::Closed)),
+            "nobody may touch zoo" => options.authorizer = Some(Arc::new(Gate::NotTheZoo)),
+            "everybody asks too often" => options.authorizer = Some(Arc::new(Gate::TooOften)),
+            "who may do what cannot be told" => {
+                options.authorizer = Some(Arc::new(Gate::OutOfReach));
+            }
             "the storage is full" => self.fault = Some(ErrorKind::Full),
             "the storage is busy" => self.fault = Some(ErrorKind::Busy),
             "the storage is out of reach" => self.fault = Some(ErrorKind::Unavailable),

@@ -252,7 +252,7 @@ fn an_older_address_of_either_gets_the_newer_one_here() {
         // A proxy sends the first part once more.
         let answer = ask(both.ours(), "PATCH", &old, OCTETS, Body::Whole(&content[..2001]));
         let answer = expect(416, answer);
-        assert_eq!(codes(&answer), ["RANGE_INVALID"]);
+        assert_eq!(codes(&answer), ["BLOB_UPLOAD_INVALID"]);
         upload.go_on_from(&answer);
         upload.append(both.theirs(), Body::Whole(&content[2001..4000]));
         let (digest, sent) = upload.finish(both.ours(), Body::Whole(&content[4000..]));
