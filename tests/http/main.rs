@@ -1,8 +1,9 @@
 //! The protocol, over a real socket.
 //!
 //! `specification.txt` is the whole of it, request by request, for reading; `specification` plays it. The
-//! other modules hold what does not fit a table: many things, large things, and things that break.
+//! other modules hold what does not fit a table: bad things, many things, large things, and things that break.
 
+mod bad_input;
 mod broken;
 mod cut;
 mod fixture;
