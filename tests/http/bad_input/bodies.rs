@@ -247,8 +247,8 @@ fn refused(read_only: bool) -> Vec<(String, u16, &'static str)> {
         .collect()
 }
 
-/// More than a connection's buffers hold.
-const LARGE: usize = 8 << 20;
+/// More than a connection's buffers hold, and than a manifest may have.
+const LARGE: usize = 5 << 20;
 
 #[test]
 fn a_client_that_sends_a_large_body_before_it_reads_sees_why_it_was_refused() {

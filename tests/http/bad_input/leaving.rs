@@ -111,13 +111,13 @@ fn a_push_that_is_dropped_at_any_await_leaves_nothing_half() {
                 tokio::task::yield_now().await;
             }
             let when = format!("dropped after {polls} polls");
-            assert_eq!(is_whole(&service, &when).await || !ended, true, "{when}");
+            assert!(is_whole(&service, &when).await || !ended, "{when}");
             push(&service).await;
             assert!(is_whole(&service, &when).await, "{when}");
             ended
         })
     });
-    assert!(ended.is_some_and(|polls| polls > 20), "{ended:?} polls");
+    assert!(ended.is_some_and(|polls| polls > 5), "{ended:?} polls");
 }
 
 /// Every request of a push, as bytes; what is in braces is the address that a session has by then.

@@ -1,6 +1,7 @@
 //! Bad input: it gets the specified error, nothing visible is left of it, and the next good request works.
 //!
 //! [`Registry::refuses`] looks at all three, so that a test is a table of what is bad and how it is answered.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod bodies;
 mod foreign_files;
@@ -180,6 +181,18 @@ impl Registry {
         expected: (u16, &str),
     ) -> Answer {
         let before = self.look();
+        self.refuses_since(&before, line, headers, body, expected)
+    }
+
+    /// The same, where it is known what could be seen before.
+    fn refuses_since(
+        &mut self,
+        before: &Seen,
+        line: impl AsRef<[u8]>,
+        headers: &[(&str, &str)],
+        body: &[u8],
+        expected: (u16, &str),
+    ) -> Answer {
         let answer = self.ask(&line, headers, body);
         let told = format!("{} {headers:?}", String::from_utf8_lossy(line.as_ref()));
         self.is_error(&answer, expected, &told);

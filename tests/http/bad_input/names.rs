@@ -128,10 +128,12 @@ fn body_of(line: &str) -> Vec<u8> {
 #[test]
 fn a_name_that_is_none_is_refused_by_every_endpoint() {
     let mut registry = Registry::new();
+    let (names, before) = (bad_names(), registry.look());
     for request in requests_of_a_repository() {
-        for name in bad_names() {
-            let line = request.replace("{}", &name);
-            registry.refuses(&line, &[], &body_of(&line), (400, "NAME_INVALID"));
+        for name in &names {
+            let line = request.replace("{}", name);
+            let (body, expected) = (body_of(&line), (400, "NAME_INVALID"));
+            registry.refuses_since(&before, &line, &[], &body, expected);
         }
     }
     registry.works();
@@ -217,7 +219,7 @@ fn a_reference_that_is_neither_tag_nor_digest_is_not_there_and_cannot_be_written
 
 /// What has a colon and is no digest, or of an algorithm that is not supported.
 fn bad_digests() -> impl Iterator<Item = String> {
-    let hex = Digest::sha256(HELLO).hex().to_owned();
+    let hex = Digest::sha256(HELLO).hex();
     [
         format!("sha256:{}", hex.to_uppercase()),
         format!("sha256:{}", &hex[1..]),
