@@ -140,7 +140,11 @@ fn a_part_and_a_close_sent_at_once_end_in_the_blob_that_was_closed_or_an_open_se
             assert!(offset == LENGTH || patched != 202);
             let byte =
                 if patched == 202 || prefix_of(&registry, &location, b'a') { b'a' } else { b'b' };
-            registry.finish("new", &location, &vec![byte; offset]);
+            let content = vec![byte; offset];
+            registry.finish("new", &location, &content);
+            // It may be what the next one is to close with.
+            let delete = format!("DELETE /v2/new/blobs/{}", Digest::sha256(&content));
+            assert_eq!(registry.ask(delete, &[], b"").status, 202);
         }
     }
     registry.works();
