@@ -63,10 +63,16 @@ pub(crate) fn stored(length: u64) -> String {
 
 /// Which part of an upload the body is, if the client says so; checked against `Content-Length`.
 pub(crate) fn of_body(sent: &HeaderMap) -> Result<Option<ContentRange>, Refusal> {
-    let Some(value) = sent.get(CONTENT_RANGE) else {
+    let mut values = sent.get_all(CONTENT_RANGE).iter();
+    let Some(value) = values.next() else {
         return Ok(None);
     };
-    let range = ContentRange::parse(&String::from_utf8_lossy(value.as_bytes()))?;
+    let text = String::from_utf8_lossy(value.as_bytes());
+    if let Some(other) = values.find(|other| *other != value) {
+        let other = String::from_utf8_lossy(other.as_bytes());
+        return Err(ContentRange::strange(&format!("{text}, {other}")));
+    }
+    let range = ContentRange::parse(&text)?;
     match headers::content_length(sent) {
         Some(found) if found != range.length() => {
             Err(Refusal::ContentLength { expected: range.length(), found })
@@ -87,17 +93,25 @@ pub(crate) struct ContentRange {
 impl ContentRange {
     /// Reads `0-9`, as the OCI distribution-spec has it, and `bytes 0-9/*`, as RFC 9110.
     pub(crate) fn parse(text: &str) -> Result<Self, Refusal> {
-        let strange = || Refusal::ContentRange { found: text.chars().take(80).collect() };
+        let strange = || Self::strange(text);
         let range = text.trim();
         let range = range.strip_prefix("bytes").unwrap_or(range);
         let range = range.trim_start_matches([' ', '=']);
-        let range = range.split('/').next().unwrap_or(range);
+        let (range, whole) = range.split_once('/').unwrap_or((range, "*"));
         let (start, end) = range.split_once('-').ok_or_else(strange)?;
         let (start, end) = (number(start).ok_or_else(strange)?, number(end).ok_or_else(strange)?);
         if end < start {
             return Err(Refusal::ContentRangeBackwards { start, end });
         }
+        // RFC 9110 §14.4: what ends beyond the whole must not be put together with the rest.
+        if whole != "*" && number(whole).is_none_or(|whole| whole <= end) {
+            return Err(strange());
+        }
         Ok(Self { start, end })
+    }
+
+    fn strange(text: &str) -> Refusal {
+        Refusal::ContentRange { found: text.chars().take(80).collect() }
     }
 
     /// The number of bytes.
@@ -140,11 +154,12 @@ mod tests {
         }
 
         #[test]
-        fn a_content_range_survives_its_text_form(start: u64, length in 1u64..1000) {
-            let range = ContentRange { start, end: start.saturating_add(length - 1) };
+        fn a_content_range_survives_its_text_form(start in 0..u64::MAX - 1000, length in 1u64..1000) {
+            let range = ContentRange { start, end: start + length - 1 };
             for text in [
                 format!("{}-{}", range.start, range.end),
                 format!("bytes {}-{}/*", range.start, range.end),
+                format!("bytes {}-{}/{}", range.start, range.end, range.end + 1),
                 format!("bytes={}-{}", range.start, range.end),
             ] {
                 prop_assert_eq!(ContentRange::parse(&text).unwrap(), range);
@@ -199,7 +214,20 @@ mod tests {
 
     #[test]
     fn a_content_range_needs_both_ends() {
-        for text in ["", "-", "5-", "-5", "0--1", "a-b", "5", "bytes */10", "0x1-2", "1 - 2"] {
+        for text in [
+            "",
+            "-",
+            "5-",
+            "-5",
+            "0--1",
+            "a-b",
+            "5",
+            "bytes */10",
+            "0x1-2",
+            "1 - 2",
+            "0-9/9",
+            "0-9/x",
+        ] {
             assert!(
                 matches!(ContentRange::parse(text), Err(Refusal::ContentRange { .. })),
                 "{text}"
@@ -221,5 +249,15 @@ mod tests {
         assert_eq!(of_body(&sent).unwrap(), Some(ContentRange { start: 0, end: 9 }));
         sent.insert(CONTENT_LENGTH, HeaderValue::from_static("9"));
         assert!(matches!(of_body(&sent), Err(Refusal::ContentLength { expected: 10, found: 9 })));
+    }
+
+    #[test]
+    fn of_two_content_ranges_neither_is_believed_unless_they_are_the_same() {
+        let mut sent = HeaderMap::new();
+        sent.append(CONTENT_RANGE, HeaderValue::from_static("0-9"));
+        sent.append(CONTENT_RANGE, HeaderValue::from_static("0-9"));
+        assert_eq!(of_body(&sent).unwrap(), Some(ContentRange { start: 0, end: 9 }));
+        sent.append(CONTENT_RANGE, HeaderValue::from_static("10-19"));
+        assert!(matches!(of_body(&sent), Err(Refusal::ContentRange { .. })));
     }
 }

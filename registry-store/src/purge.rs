@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, TryStreamExt as _};
 
-use crate::backend::{BackendExt as _, Key};
+use crate::backend::{BackendExt as _, ErrorKind, Key};
 use crate::error::{Error, Result};
 use crate::layout::{self, RepositoryLayout, reserved};
 use crate::listing::BATCH;
@@ -135,9 +135,22 @@ impl Round<'_> {
                 Ok(())
             }
             Ok(None) | Err(Error::UploadSuperseded { .. }) => Ok(()),
-            Err(Error::Storage(error)) if error.kind() == crate::backend::ErrorKind::Busy => Ok(()),
+            Err(Error::Storage(error)) if error.kind() == ErrorKind::Busy => Ok(()),
+            Err(Error::Storage(error)) if error.kind() == ErrorKind::Foreign => {
+                self.end_unopened(layout, id).await
+            }
             Err(error) => Err(error),
         }
+    }
+
+    /// Ends an expired session in which something lies where its files should be: no request can take it up, so
+    /// nobody is at work on it. Order: the mark, by which it exists → the rest.
+    async fn end_unopened(&mut self, layout: &RepositoryLayout, id: UploadId) -> Result<()> {
+        let keys = layout.session(id);
+        self.shared.backend.delete(&[keys.mark]).await?;
+        self.shared.backend.delete_tree(&keys.root).await?;
+        self.report.uploads += 1;
+        Ok(())
     }
 
     /// Is all that is left of a session without a mark old? A session that just begins has no mark yet, and

@@ -2,9 +2,10 @@
 //!
 //! The folder `specification` is the whole of it, request by request, for reading; the module of that name plays
 //! it. `oci` is the checklist of what the OCI specifications ask, a test for each item. The other modules hold what
-//! does not fit a table: many things, large things, and things that break.
+//! does not fit a table: bad things, many things, large things, and things that break.
 
 mod access;
+mod bad_input;
 mod broken;
 mod cut;
 mod events;

@@ -1,4 +1,4 @@
-//! Programs no one here wrote.
+//! Programs no one here wrote, and a disk that only root can make.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod broken_sessions;
@@ -8,6 +8,7 @@ mod distribution;
 mod docker;
 mod each;
 mod exchange;
+mod full_disk;
 mod healing;
 mod look;
 mod podman;

@@ -97,7 +97,12 @@ impl<S: System> Root<S> {
         };
         let mut removed = 0;
         for entry in entries {
-            let path = self.temporaries.join(entry?.name);
+            let entry = entry?;
+            // What else lies there is not ours to look at: a symbolic link may lead anywhere, or in a circle.
+            if !matches!(entry.kind, Kind::File | Kind::Unknown) {
+                continue;
+            }
+            let path = self.temporaries.join(entry.name);
             let stat = match self.system.stat(&path) {
                 Ok(stat) => stat,
                 Err(error) if fault::is_missing(&error) => continue,

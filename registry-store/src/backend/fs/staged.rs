@@ -29,7 +29,7 @@ use tokio::time::{Instant, sleep};
 use super::durable::{Parents, locked};
 use super::fault::{fault, foreign, is_missing, write_fault};
 use super::record::{self, Record};
-use super::system::{Open, System};
+use super::system::{Kind, Open, System};
 use super::temp::{Content, Place, Temp};
 use super::{OpenFile, Root, blocking};
 use crate::backend::{
@@ -115,6 +115,9 @@ fn load<S: System>(
 ) -> Result<Box<dyn Staged>> {
     let failed = |error| fault("stage", &keys.data, error);
     let stat = root.system.stat_file(&file).map_err(failed)?;
+    if stat.kind != Kind::File {
+        return Err(failed(foreign("a regular file")));
+    }
     if stat.links == 0 {
         // Whoever held it before has ended it.
         return Err(Error::new(ErrorKind::NotFound, "stage").at(&keys.data));

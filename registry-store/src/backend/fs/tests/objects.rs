@@ -149,6 +149,17 @@ async fn a_root_that_takes_upper_case_for_lower_is_refused() {
 }
 
 #[tokio::test]
+async fn a_link_that_leads_in_a_circle_does_not_keep_old_temporary_files_from_expiring() {
+    let ground = Ground::used().await;
+    let temporaries = ground.root().join("_rs/tmp");
+    std::os::unix::fs::symlink("circle", temporaries.join("circle")).unwrap();
+    std::fs::write(temporaries.join("old.tmp"), "old").unwrap();
+    let before = SystemTime::now() + Duration::from_secs(60);
+    assert_eq!(ground.backend.expire_staged(before).await.unwrap(), 1);
+    assert!(temporaries.join("circle").is_symlink());
+}
+
+#[tokio::test]
 async fn old_temporary_files_expire_and_young_ones_stay() {
     let ground = Ground::used().await;
     let (old, young) = (ground.root().join("_rs/tmp/old"), ground.root().join("_rs/tmp/young"));
