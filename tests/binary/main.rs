@@ -4,4 +4,5 @@
 mod draining;
 mod failures;
 mod listening;
+mod referrers;
 mod starting;

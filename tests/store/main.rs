@@ -30,6 +30,7 @@ mod model;
 mod mounting;
 mod orders;
 mod races;
+mod rebuilding;
 mod referrers;
 mod scenarios;
 mod tags;
