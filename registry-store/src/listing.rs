@@ -10,8 +10,8 @@ use crate::shared::Shared;
 /// Names taken from a listing at once.
 pub(crate) const BATCH: usize = 1000;
 /// Names taken at once by who goes through all of them: on a filesystem each time costs a pass over the whole
-/// directory. So many are some 4 MiB, and 8 MiB if each is as long as can be.
-pub(crate) const MANY: usize = 32 * 1024;
+/// directory. So many are some 1 MiB.
+pub(crate) const MANY: usize = 8 * 1024;
 
 /// Is there a repository at `root`? It is what has `_layers` or `_manifests`, never what has only uploads.
 pub(crate) async fn is_repository(shared: &Shared, root: &Key) -> Result<bool> {

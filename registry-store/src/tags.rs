@@ -53,7 +53,7 @@ impl Tags {
     /// All tags greater than `after`, in byte order, in parts of `part`; `after` need not be a tag. There is a
     /// first part, if only of nothing, and no other is empty.
     ///
-    /// Holds 32 Ki names at most: on a filesystem the names are read once for each so many of them.
+    /// Holds 8 Ki names at most: on a filesystem the names are read once for each so many of them.
     ///
     /// Errors: `NameUnknown` in the place of the first part if there is no such repository.
     pub fn all(

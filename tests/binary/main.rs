@@ -5,4 +5,5 @@ mod draining;
 mod failures;
 mod listening;
 mod referrers;
+mod scale;
 mod starting;

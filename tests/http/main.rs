@@ -7,4 +7,5 @@ mod broken;
 mod cut;
 mod fixture;
 mod large;
+mod listing;
 mod specification;

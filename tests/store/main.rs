@@ -23,6 +23,7 @@ macro_rules! on_every_backend {
 mod blobs;
 mod cancelling;
 mod catalog;
+mod costs;
 mod faults;
 mod healing;
 mod manifests;
