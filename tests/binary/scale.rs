@@ -62,7 +62,9 @@ impl Links {
         self.names += 1;
         match &self.shared {
             // A file has at most 65,000 names on ext4.
-            Some(shared) if self.names % 10_000 != 0 => fs::hard_link(shared, path).unwrap(),
+            Some(shared) if !self.names.is_multiple_of(10_000) => {
+                fs::hard_link(shared, path).unwrap();
+            }
             _ => {
                 fs::write(&path, &self.content).unwrap();
                 self.shared = Some(path);

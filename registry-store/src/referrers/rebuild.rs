@@ -129,7 +129,7 @@ impl Referrers {
             && let Some(bytes) =
                 blobs::read_small(&self.shared, &stored, MAX_MANIFEST_SIZE as u64).await?
         {
-            if let Some(read) = Read::from_bytes(&stored, bytes.clone()) {
+            if let Some(read) = Read::from_bytes(&stored, &bytes) {
                 return Ok(read);
             }
             self.shared.damage.blob(&layout::blob(&stored), bytes.len() as u64);
@@ -220,6 +220,7 @@ impl Referrers {
 }
 
 /// What became of one digest in the repository.
+#[derive(Clone, Copy)]
 enum Finding {
     /// It is no manifest of the repository, or not any more.
     Nothing,
@@ -258,13 +259,13 @@ enum Read {
 
 impl Read {
     /// `None` if the bytes are not those of the digest, or no manifest.
-    fn from_bytes(digest: &Digest, bytes: Bytes) -> Option<Self> {
-        if Digest::of(digest.algorithm(), &bytes) != *digest {
+    fn from_bytes(digest: &Digest, bytes: &Bytes) -> Option<Self> {
+        if Digest::of(digest.algorithm(), bytes) != *digest {
             return None;
         }
         let Ok(manifest) = Manifest::parse(None, bytes.clone()) else {
             // Of a type that is not accepted any more: such a one is never listed as a referrer.
-            return stored_media_type(&bytes).ok().map(|_| Self::NoSubject);
+            return stored_media_type(bytes).ok().map(|_| Self::NoSubject);
         };
         let subject = manifest.subject().and_then(|subject| subject.digest.known());
         Some(subject.map_or(Self::NoSubject, |subject| Self::Subject(*subject)))
