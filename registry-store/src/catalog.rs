@@ -6,7 +6,7 @@
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
-use crate::backend::Key;
+use crate::backend::{Child, Key};
 use crate::error::Result;
 use crate::layout;
 use crate::listing::{self, BATCH};
@@ -52,10 +52,22 @@ impl Walk<'_> {
             {
                 self.below(&nested, &join(name, first), rest).await?;
             }
-            let mut cursor = after.first().map(|first| (*first).to_owned());
+            let cursor = after.first().map(|first| (*first).to_owned());
+            let first = self.children(place, cursor.as_deref()).await?;
+            self.among(place, name, first).await
+        }
+        .boxed()
+    }
+
+    /// Takes what is nested in a place: in the children that were read, and in those behind them.
+    fn among<'w>(
+        &'w mut self,
+        place: &'w Key,
+        name: &'w str,
+        mut page: Page<Child>,
+    ) -> BoxFuture<'w, Result<()>> {
+        async move {
             while self.found.len() < self.wanted {
-                let page =
-                    self.shared.backend.list_children(place, cursor.as_deref(), BATCH).await?;
                 for child in page.items.iter().filter(|child| child.is_prefix()) {
                     if is_name_component(child.name()) && self.found.len() < self.wanted {
                         let Ok(nested) = place.child(child.name()) else {
@@ -64,10 +76,8 @@ impl Walk<'_> {
                         self.at(&nested, &join(name, child.name())).await?;
                     }
                 }
-                cursor = page.next_after().map(|child| child.name().to_owned());
-                if cursor.is_none() {
-                    break;
-                }
+                let Some(last) = page.next_after() else { break };
+                page = self.children(place, Some(last.name())).await?;
             }
             Ok(())
         }
@@ -80,10 +90,18 @@ impl Walk<'_> {
         let Ok(repository) = name.parse() else {
             return Ok(());
         };
-        if listing::is_repository(self.shared, place).await? {
+        // One look tells what it is and what is nested in it, unless more than a page comes before its marks.
+        let page = self.children(place, None).await?;
+        let is_repository = listing::has_marks(&page)
+            || page.more && listing::is_repository(self.shared, place).await?;
+        if is_repository {
             self.found.push(repository);
         }
-        self.below(place, name, &[]).await
+        self.among(place, name, page).await
+    }
+
+    async fn children(&self, place: &Key, after: Option<&str>) -> Result<Page<Child>> {
+        Ok(self.shared.backend.list_children(place, after, BATCH).await?)
     }
 }
 

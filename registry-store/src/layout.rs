@@ -153,6 +153,11 @@ impl RepositoryLayout {
         self.below(&format!("_manifests/tags/{tag}/index/{}/{LINK}", digest_path(digest)))
     }
 
+    /// The subjects of an algorithm that some manifest is recorded to have.
+    pub fn subjects(&self, algorithm: Algorithm) -> Key {
+        self.below(&format!("_referrers/{algorithm}"))
+    }
+
     /// The records of the manifests of an algorithm that have a subject.
     pub fn referrers(&self, subject: &Digest, algorithm: Algorithm) -> Key {
         self.below(&format!("_referrers/{}/{algorithm}", digest_path(subject)))

@@ -1,6 +1,6 @@
 //! Listings of the backend as values: is there a repository, which digests have a link below a place.
 
-use crate::backend::{ErrorKind, Key};
+use crate::backend::{Child, ErrorKind, Key};
 use crate::digest::{Algorithm, Digest};
 use crate::error::Result;
 use crate::layout::reserved;
@@ -9,14 +9,22 @@ use crate::shared::Shared;
 
 /// Names taken from a listing at once.
 pub(crate) const BATCH: usize = 1000;
+/// Names taken at once by who goes through all of them: on a filesystem each time costs a pass over the whole
+/// directory. So many are some 1 MiB.
+pub(crate) const MANY: usize = 8 * 1024;
 
 /// Is there a repository at `root`? It is what has `_layers` or `_manifests`, never what has only uploads.
 pub(crate) async fn is_repository(shared: &Shared, root: &Key) -> Result<bool> {
     // Directly behind "_" come the names that begin with it, before every letter. Few are there: ours, and what
     // another program may keep beside them.
     let page = shared.backend.list_children(root, Some("_"), 64).await?;
+    Ok(has_marks(&page))
+}
+
+/// Is among these what makes the place above them a repository?
+pub(crate) fn has_marks(children: &Page<Child>) -> bool {
     let marks = [reserved::LAYERS, reserved::MANIFESTS];
-    Ok(page.items.iter().any(|child| child.is_prefix() && marks.contains(&child.name())))
+    children.items.iter().any(|child| child.is_prefix() && marks.contains(&child.name()))
 }
 
 /// The digests named below a place of each algorithm: the first `limit` greater than `after`, in their order.
@@ -37,7 +45,7 @@ pub(crate) async fn digests(
         };
         // One more than asked for tells whether there are more.
         while found.len() <= limit {
-            let wanted = (limit - found.len()).saturating_add(1).min(BATCH + 1);
+            let wanted = (limit - found.len()).saturating_add(1).min(MANY);
             let place = place(algorithm);
             let batch = shared.backend.list_children(&place, cursor.as_deref(), wanted).await?;
             let names = batch.items.iter().filter(|child| child.is_prefix());

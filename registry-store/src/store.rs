@@ -3,14 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::stream::{self, BoxStream};
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
+
 use crate::backend::Backend;
 use crate::catalog;
 use crate::damage::DamageReport;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::listing::BATCH;
 use crate::name::RepositoryName;
 use crate::options::StoreOptions;
 use crate::page::Page;
 use crate::purge::{self, PurgeReport};
+use crate::referrers::RebuildReport;
 use crate::repository::Repository;
 use crate::shared::Shared;
 
@@ -49,6 +54,22 @@ impl Store {
         catalog::page(&self.shared, after, limit).await
     }
 
+    /// Does [`Referrers::rebuild`](crate::referrers::Referrers::rebuild) for every repository, in the order of
+    /// the catalog, as long as the stream is asked for more. A repository that fails is told of, and followed
+    /// by the next; the stream itself ends with an error if the catalog cannot be read.
+    pub fn rebuild_referrers(
+        &self,
+    ) -> BoxStream<'_, Result<(RepositoryName, Result<RebuildReport>)>> {
+        let rebuilt = self.all_repositories().try_filter_map(move |name| async move {
+            Ok(match self.repository(&name).referrers().rebuild().await {
+                // It went while those before it were looked at.
+                Err(Error::NameUnknown { .. }) => None,
+                outcome => Some((name, outcome)),
+            })
+        });
+        rebuilt.boxed()
+    }
+
     /// What was found damaged since the store was opened.
     pub fn damage(&self) -> DamageReport {
         self.shared.damage.report()
@@ -84,5 +105,18 @@ impl Store {
             }
             tokio::time::sleep(self.shared.options.maintenance_interval).await;
         }
+    }
+
+    /// Every repository, a page of them held at a time.
+    fn all_repositories(&self) -> impl Stream<Item = Result<RepositoryName>> + Send + '_ {
+        let pages = stream::try_unfold(Some(None), move |after| async move {
+            let Some(after) = after else { return Ok::<_, Error>(None) };
+            let after: Option<RepositoryName> = after;
+            let after = after.as_ref().map(RepositoryName::as_str);
+            let page = self.repositories(after, BATCH).await?;
+            let next = page.next_after().cloned().map(Some);
+            Ok(Some((stream::iter(page.items.into_iter().map(Ok)), next)))
+        });
+        pages.try_flatten()
     }
 }

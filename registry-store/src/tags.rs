@@ -2,24 +2,20 @@
 
 use std::sync::Arc;
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 
 use crate::backend::{ErrorKind, Key, LockMode, Meta};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::layout::RepositoryLayout;
 use crate::link;
-use crate::listing::{self, BATCH};
+use crate::listing::{self, BATCH, MANY};
 use crate::page::Page;
 use crate::reference::Tag;
 use crate::shared::Shared;
 
 /// Independent requests in flight for one call.
 const PARALLEL: usize = 16;
-/// Names taken from a listing at once: on a filesystem each time costs a pass over all of them, and so many are
-/// some 6 MiB at most.
-const MANY: usize = 64 * 1024;
-
 /// The tags of a repository. A tag exists as long as its `current/link` does.
 #[derive(Clone, Debug)]
 pub struct Tags {
@@ -41,24 +37,41 @@ impl Tags {
 
     /// The first `limit` tags greater than `after`, in byte order; `after` need not be a tag.
     ///
+    /// On a filesystem this costs a pass over the names of all tags: who wants them all takes [`Tags::all`].
+    ///
     /// Errors: `NameUnknown` if there is no such repository.
     pub async fn list(&self, after: Option<&str>, limit: usize) -> Result<Page<Tag>> {
-        let mut found = Vec::new();
-        let mut after = after.map(ToOwned::to_owned);
         // One more than asked for tells whether there are more.
-        while found.len() <= limit {
-            let wanted = (limit - found.len()).saturating_add(1).min(MANY);
-            let batch = self.names(after.as_deref(), wanted).await?;
-            found.extend(self.existing(&batch.items).await?);
-            after = batch.next_after().map(Tag::to_string);
-            if after.is_none() {
-                break;
-            }
-        }
-        if found.is_empty() && !listing::is_repository(&self.shared, self.layout.root()).await? {
-            return Err(Error::NameUnknown { name: self.layout.name().clone() });
+        let wanted = limit.saturating_add(1);
+        let found = Walk::new(self, after, wanted).next(wanted).await?;
+        if found.is_empty() {
+            self.expect_repository().await?;
         }
         Ok(Page::cut(found, limit))
+    }
+
+    /// All tags greater than `after`, in byte order, in parts of `part`; `after` need not be a tag. There is a
+    /// first part, if only of nothing, and no other is empty.
+    ///
+    /// Holds 8 Ki names at most: on a filesystem the names are read once for each so many of them.
+    ///
+    /// Errors: `NameUnknown` in the place of the first part if there is no such repository.
+    pub fn all(
+        &self,
+        after: Option<&str>,
+        part: usize,
+    ) -> impl Stream<Item = Result<Vec<Tag>>> + Send + use<> {
+        let state = (Walk::new(self, after, MANY), true);
+        stream::try_unfold(state, move |(mut walk, is_first)| async move {
+            let found = walk.next(part.max(1)).await?;
+            if found.is_empty() && !is_first {
+                return Ok(None);
+            }
+            if found.is_empty() {
+                walk.tags.expect_repository().await?;
+            }
+            Ok(Some((found, (walk, false))))
+        })
     }
 
     /// Manifests the tag ever pointed at, whether they still exist or not: the first `limit` greater than
@@ -118,19 +131,18 @@ impl Tags {
         digest: &Digest,
         removed: &mut (dyn FnMut(Tag) + Send),
     ) -> Result<()> {
-        let mut after = None;
-        loop {
-            let batch = self.names(after.as_deref(), MANY).await?;
-            for tag in self.that_pointed_at(&batch.items, digest).await? {
-                if self.current(&tag).await? == Some(*digest) && self.remove(&tag).await? {
-                    removed(tag);
+        let mut walk = Walk::new(self, None, MANY);
+        while walk.pass().await? {
+            let names: Vec<Tag> = walk.names.by_ref().collect();
+            for names in names.chunks(BATCH) {
+                for tag in self.that_pointed_at(names, digest).await? {
+                    if self.current(&tag).await? == Some(*digest) && self.remove(&tag).await? {
+                        removed(tag);
+                    }
                 }
             }
-            after = batch.next_after().map(Tag::to_string);
-            if after.is_none() {
-                return Ok(());
-            }
         }
+        Ok(())
     }
 
     /// Removes a tag; `false` if there is none. The caller holds the repository's lock, exclusive.
@@ -160,22 +172,6 @@ impl Tags {
             link::write(&self.shared, &entry, &digest).await?;
         }
         Ok(true)
-    }
-
-    /// Names that could be tags; whether they are, their links tell.
-    async fn names(&self, after: Option<&str>, limit: usize) -> Result<Page<Tag>> {
-        let mut after = after.map(ToOwned::to_owned);
-        loop {
-            let place = self.layout.tags();
-            let page = self.shared.backend.list_children(&place, after.as_deref(), limit).await?;
-            after = page.next_after().map(|child| child.name().to_owned());
-            let names = page.items.iter().filter(|child| child.is_prefix());
-            let tags: Vec<Tag> = names.filter_map(|child| child.name().parse().ok()).collect();
-            // A page of foreign names only has no last tag to go on from.
-            if !tags.is_empty() || after.is_none() {
-                return Ok(Page { items: tags, more: after.is_some() });
-            }
-        }
     }
 
     /// Those of the tags that exist, in the same order. A link without a byte is damage, and none.
@@ -210,7 +206,67 @@ impl Tags {
         Ok(found.into_iter().flatten().collect())
     }
 
+    async fn expect_repository(&self) -> Result<()> {
+        if listing::is_repository(&self.shared, self.layout.root()).await? {
+            return Ok(());
+        }
+        Err(Error::NameUnknown { name: self.layout.name().clone() })
+    }
+
     fn unknown(&self, tag: &Tag) -> Error {
         Error::ManifestUnknown { name: self.layout.name().clone(), reference: tag.clone().into() }
+    }
+}
+
+/// Goes through the names that could be tags; whether they are, their links tell.
+struct Walk {
+    tags: Tags,
+    /// Names that are to be looked at.
+    names: std::vec::IntoIter<Tag>,
+    /// Behind which name the next pass begins; `None` if there is no other.
+    rest: Option<Option<String>>,
+    /// How many names the next pass takes.
+    chunk: usize,
+}
+
+impl Walk {
+    fn new(tags: &Tags, after: Option<&str>, chunk: usize) -> Self {
+        Self {
+            tags: tags.clone(),
+            names: Vec::new().into_iter(),
+            rest: Some(after.map(ToOwned::to_owned)),
+            chunk: chunk.min(MANY),
+        }
+    }
+
+    /// The next tags that exist: so many, or fewer at the end.
+    async fn next(&mut self, wanted: usize) -> Result<Vec<Tag>> {
+        let mut found = Vec::new();
+        while found.len() < wanted {
+            let names: Vec<Tag> = self.names.by_ref().take(wanted - found.len()).collect();
+            if !names.is_empty() {
+                found.extend(self.tags.existing(&names).await?);
+            } else if !self.pass().await? {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Reads the next names, which may all be foreign; `false` at the end.
+    ///
+    /// Each pass takes twice as many as the one before: where few of the names are tags, a page would otherwise
+    /// cost a pass for each few of them.
+    async fn pass(&mut self) -> Result<bool> {
+        let Some(after) = self.rest.take() else { return Ok(false) };
+        let place = self.tags.layout.tags();
+        let backend = &self.tags.shared.backend;
+        let page = backend.list_children(&place, after.as_deref(), self.chunk).await?;
+        self.rest = page.next_after().map(|child| Some(child.name().to_owned()));
+        let names = page.items.iter().filter(|child| child.is_prefix());
+        let tags: Vec<Tag> = names.filter_map(|child| child.name().parse().ok()).collect();
+        self.names = tags.into_iter();
+        self.chunk = (self.chunk * 2).min(MANY);
+        Ok(true)
     }
 }

@@ -4,4 +4,6 @@
 mod draining;
 mod failures;
 mod listening;
+mod referrers;
+mod scale;
 mod starting;

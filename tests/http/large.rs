@@ -19,12 +19,16 @@ fn ask(method: Method, url: &str) -> request::Builder {
     Request::builder().method(method).uri(url)
 }
 
-async fn get(client: &mut Client, url: &str) -> Answer {
+pub(crate) async fn get(client: &mut Client, url: &str) -> Answer {
     client.send(ask(Method::GET, url), whole("")).await
 }
 
 /// Follows a listing from page to page, and returns what `of` finds on each, together.
-async fn follow(client: &mut Client, url: &str, of: impl Fn(&Value) -> &Value) -> Vec<Value> {
+pub(crate) async fn follow(
+    client: &mut Client,
+    url: &str,
+    of: impl Fn(&Value) -> &Value,
+) -> Vec<Value> {
     let mut found = Vec::new();
     let mut next = Some(url.to_owned());
     while let Some(url) = next {
@@ -107,7 +111,8 @@ async fn a_page_of_referrers_ends_when_it_has_grown_large() {
     let mut client = server.connect(Protocol::Http1).await;
     let url = format!("/v2/wordy/referrers/{}", subject.digest(Algorithm::Sha256));
     let first = get(&mut client, &url).await.json();
-    assert_eq!(first["manifests"].as_array().map(Vec::len), Some(100));
+    // 4 MiB are full with the 84th.
+    assert_eq!(first["manifests"].as_array().map(Vec::len), Some(84));
     let all = follow(&mut client, &url, |page| &page["manifests"]).await;
     assert_eq!(all.len(), 120);
 }

@@ -12,6 +12,7 @@ mod events;
 mod fixture;
 mod gate;
 mod large;
+mod listing;
 mod oci;
 mod specification;
 mod table;

@@ -12,6 +12,7 @@ mod full_disk;
 mod healing;
 mod look;
 mod podman;
+mod referrers;
 mod sessions;
 mod skopeo;
 mod upload;

@@ -23,6 +23,7 @@ macro_rules! on_every_backend {
 mod blobs;
 mod cancelling;
 mod catalog;
+mod costs;
 mod faults;
 mod healing;
 mod manifests;
@@ -30,6 +31,7 @@ mod model;
 mod mounting;
 mod orders;
 mod races;
+mod rebuilding;
 mod referrers;
 mod scenarios;
 mod tags;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use registry_store::backend::{BackendExt as _, PutMode};
 use registry_store::digest::{Algorithm, Digest};
 use registry_store::error::Error;
-use registry_store::layout;
+use registry_store::layout::{self, RepositoryLayout};
 use registry_store::manifest::Manifest;
 use registry_store::options::StoreOptions;
 use registry_store::repository::Repository;
@@ -295,6 +295,35 @@ async fn a_deleted_manifest_goes_after_its_tags_and_before_its_record() {
     let calls = recorded.backend.calls();
     let second_pass = calls.iter().rposition(|call| call == "list a/_manifests/tags");
     assert!(second_pass.unwrap() > recorded.position("delete a/_referrers/SUBJECT/MANIFEST/link"));
+}
+
+#[tokio::test]
+async fn a_manifest_is_recorded_while_no_delete_can_come_and_a_stale_record_goes_while_no_put_can()
+{
+    let recorded = recorded();
+    let subject = image(b"not pushed", &[]);
+    recorded.name("SUBJECT", &subject.digest(Algorithm::Sha256));
+    let mut document = image_document(b"{}", &[]);
+    document["subject"] = descriptor_of(&subject);
+    let manifest = manifest(&document);
+    let digest = recorded.prepare(&manifest).await;
+    push_manifest(&recorded.a, &manifest, &[]).await;
+    let keys = RepositoryLayout::new(recorded.a.name());
+    let record = keys.referrer_link(&subject.digest(Algorithm::Sha256), &digest);
+    recorded.world.backend.delete(&[record]).await.unwrap();
+
+    recorded.backend.forget();
+    recorded.a.referrers().rebuild().await.unwrap();
+    recorded.expect(&["lock a, shared", "create a/_referrers/SUBJECT/MANIFEST/link", "unlock a"]);
+
+    recorded.world.backend.delete(&[keys.revision_link(&digest)]).await.unwrap();
+    recorded.backend.forget();
+    recorded.a.referrers().rebuild().await.unwrap();
+    recorded.expect(&[
+        "lock a, exclusive",
+        "delete a/_referrers/SUBJECT/MANIFEST/link",
+        "unlock a",
+    ]);
 }
 
 #[tokio::test]

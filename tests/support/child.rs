@@ -57,6 +57,15 @@ impl Server {
             .expect("the child is not waited for yet");
     }
 
+    /// The most memory it ever held, in KiB (Linux).
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
+            .expect("it runs, and the system tells of its processes");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let number = peak.and_then(|peak| peak.trim().strip_suffix("kB")?.trim().parse().ok());
+        number.expect("a number of KiB")
+    }
+
     /// Waits until it has ended by itself.
     pub fn wait(mut self) -> ExitStatus {
         // Its output ends when it does, or a moment before.

@@ -44,6 +44,26 @@ pub fn request(address: SocketAddr, method: &str, target: &str) -> Answer {
     answer(&mut stream, method != "HEAD")
 }
 
+/// One request with a body, on a connection of its own.
+pub fn send(
+    address: SocketAddr,
+    method: &str,
+    target: &str,
+    content_type: &str,
+    body: &[u8],
+) -> Answer {
+    let mut stream = connect(address);
+    write!(
+        stream,
+        "{method} {target} HTTP/1.1\r\nHost: {address}\r\nContent-Type: {content_type}\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    )
+    .and_then(|()| stream.write_all(body))
+    .expect("the server reads");
+    answer(&mut stream, true)
+}
+
 /// Reads one answer. The body is read to the length that the head gives, or to the end of the connection.
 pub fn answer(stream: &mut TcpStream, has_body: bool) -> Answer {
     let head = head(stream);

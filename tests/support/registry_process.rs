@@ -55,6 +55,11 @@ impl RegistryProcess {
         &self.greeting
     }
 
+    /// The most memory it ever held, in KiB (Linux).
+    pub fn peak_memory(&self) -> u64 {
+        self.server.peak_memory()
+    }
+
     /// Waits for a line of its log that contains `text`.
     pub fn log_line(&mut self, text: &str) -> String {
         self.server.log_line(text)

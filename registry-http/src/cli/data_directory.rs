@@ -13,6 +13,8 @@ use rustix::fs::{Access, access};
 
 use super::Failure;
 
+const WRITABLE: Access = Access::READ_OK.union(Access::WRITE_OK).union(Access::EXEC_OK);
+
 /// The whole path of a directory that can be read and written, made if it was not there.
 pub(super) fn writable(root: &Path) -> Result<PathBuf, Failure> {
     let root = whole_path(root)?;
@@ -28,12 +30,19 @@ pub(super) fn writable(root: &Path) -> Result<PathBuf, Failure> {
             )),
         })?;
     }
-    check(&root, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)
+    let expected = "a directory that this user may read and write (or --read-only)";
+    check(&root, WRITABLE, expected)
+}
+
+/// The whole path of a directory that is there and can be read and written.
+pub(super) fn existing(root: &Path) -> Result<PathBuf, Failure> {
+    check(&whole_path(root)?, WRITABLE, "a directory that this user may read and write")
 }
 
 /// The whole path of a directory that can be read.
 pub(super) fn readable(root: &Path) -> Result<PathBuf, Failure> {
-    check(&whole_path(root)?, Access::READ_OK | Access::EXEC_OK)
+    let readable = Access::READ_OK.union(Access::EXEC_OK);
+    check(&whole_path(root)?, readable, "a directory that this user may read")
 }
 
 fn whole_path(root: &Path) -> Result<PathBuf, Failure> {
@@ -45,7 +54,7 @@ fn whole_path(root: &Path) -> Result<PathBuf, Failure> {
     })
 }
 
-fn check(root: &Path, needed: Access) -> Result<PathBuf, Failure> {
+fn check(root: &Path, needed: Access, expected: &str) -> Result<PathBuf, Failure> {
     let shown = root.display();
     let root = root.canonicalize().map_err(|error| {
         Failure::new(format!(
@@ -58,11 +67,6 @@ fn check(root: &Path, needed: Access) -> Result<PathBuf, Failure> {
     // Asked for, not tried: a start writes nothing.
     access(&root, needed).map_err(|error| {
         let error = io::Error::from(error);
-        let expected = if needed.contains(Access::WRITE_OK) {
-            "a directory that this user may read and write (or --read-only)"
-        } else {
-            "a directory that this user may read"
-        };
         Failure::new(format!("cannot use the data directory {shown}: {error}; expected {expected}"))
     })?;
     Ok(root)

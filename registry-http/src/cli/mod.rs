@@ -1,6 +1,7 @@
 //! The command line: what the flags mean, and the only place that prints.
 
 mod data_directory;
+mod referrers;
 mod serve;
 mod upload_secret;
 
@@ -40,6 +41,9 @@ struct CommandLine {
 enum Command {
     /// Serve the registry's API (what `registry` does without a command)
     Serve(serve::Arguments),
+    /// What is kept about manifests that refer to others, such as signatures
+    #[command(subcommand)]
+    Referrers(referrers::Command),
 }
 
 /// Why the program cannot go on, in one line.
@@ -89,6 +93,7 @@ fn execute(line: CommandLine) -> Result<(), Failure> {
     log_to_stderr()?;
     match line.command {
         Some(Command::Serve(arguments)) => serve::run(&arguments),
+        Some(Command::Referrers(command)) => referrers::run(&command),
         None => serve::run(&line.serve),
     }
 }

@@ -1,5 +1,8 @@
 //! The manifests that refer to one as their subject (end-12a, end-12b).
 
+use std::pin::pin;
+
+use futures::TryStreamExt;
 use http::header::{CONTENT_TYPE, LINK};
 use http::{HeaderValue, StatusCode};
 use registry_store::descriptor::Descriptor;
@@ -13,9 +16,6 @@ use super::{Answer, Call};
 use crate::body::ResponseBody;
 use crate::endpoint::ReferrersQuery;
 use crate::headers;
-
-/// How many referrers are asked for, and so held, at once.
-const BATCH: usize = 100;
 
 /// An index of the manifests whose subject is the one asked for. Nobody refers to it: an empty index.
 pub(super) async fn list(
@@ -82,17 +82,17 @@ async fn collect(
 ) -> Result<Collected> {
     let limit = query.limit.unwrap_or_default();
     let mut page = Collected::default();
-    while page.count < limit {
-        let wanted = BATCH.min(limit - page.count);
-        let after = page.last.or(query.after);
-        let batch = referrers.list(subject, artifact_type, after.as_ref(), wanted).await?;
-        for descriptor in &batch.items {
-            page.push(descriptor);
-        }
-        page.more = batch.more && !batch.items.is_empty();
-        if !page.more || page.descriptors.len() >= call.options.referrers_max_bytes {
+    if limit == 0 {
+        return Ok(page);
+    }
+    let max_bytes = call.options.referrers_max_bytes;
+    let mut found = pin!(referrers.all(subject, artifact_type, query.after.as_ref()));
+    while let Some(descriptor) = found.try_next().await? {
+        if page.count == limit || (page.count > 0 && page.descriptors.len() >= max_bytes) {
+            page.more = true;
             break;
         }
+        page.push(&descriptor);
     }
     Ok(page)
 }

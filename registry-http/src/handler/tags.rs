@@ -1,12 +1,10 @@
 //! The tags of a repository, in pages or all at once (end-8a, end-8b).
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use http::header::{CONTENT_TYPE, LINK};
 use http::{Response, StatusCode};
-use registry_store::error::Error;
 use registry_store::name::RepositoryName;
-use registry_store::page::Page;
 use registry_store::reference::Tag;
 use registry_store::tags::Tags;
 use serde_json::json;
@@ -18,21 +16,17 @@ use crate::headers;
 
 /// The tags of a repository: a page if the client gives a number, else all of them.
 ///
-/// The first page is read before the answer begins, so that an unknown repository is 404. Whatever the number
-/// of tags, one page of them is held.
+/// The beginning is read before the answer begins, so that an unknown repository is 404. Whatever the number of
+/// tags, two pages of them are held, and so many names as [`Tags::all`] says.
 pub(super) async fn list(call: &Call<'_>, name: &RepositoryName, query: PageQuery) -> Answer {
     let tags = call.repository(name).tags();
     let page_size = call.options.tags_max;
-    let limit = query.limit.map_or(page_size, |limit| limit.min(page_size));
+    let Some(limit) = query.limit else {
+        return all(&tags, name, query.after.as_deref(), page_size).await;
+    };
+    let limit = limit.min(page_size);
     let page = tags.list(query.after.as_deref(), limit).await?;
-    if query.limit.is_none() && page.more {
-        let all = all(tags, name, page, page_size);
-        return Ok(as_json(ResponseBody::unsized_stream(all)));
-    }
-
-    let texts: Vec<&str> = page.items.iter().map(Tag::as_str).collect();
-    let body = json!({ "name": name.as_str(), "tags": texts }).to_string();
-    let mut response = as_json(ResponseBody::full(body));
+    let mut response = whole(name, &page.items);
     if let Some(last) = page.next_after() {
         let next = call.links.next_tags(name, limit, last);
         response.headers_mut().insert(LINK, headers::value(next));
@@ -40,30 +34,30 @@ pub(super) async fn list(call: &Call<'_>, name: &RepositoryName, query: PageQuer
     Ok(response)
 }
 
-/// The same JSON in parts, one for each page, read when the one before is sent.
-fn all(
-    tags: Tags,
-    name: &RepositoryName,
-    first: Page<Tag>,
-    page_size: usize,
-) -> impl Stream<Item = Result<Bytes, Error>> + Send + 'static {
-    let opening = format!("{{\"name\":\"{name}\",\"tags\":[{}", listed(&first));
-    let closing = || stream::once(async { Ok("]}".into()) });
-    let rest = stream::try_unfold((tags, first), move |(tags, before)| async move {
-        let Some(last) = before.next_after() else {
-            return Ok(None);
-        };
-        let page = tags.list(Some(last.as_str()), page_size).await?;
-        let separator = if page.items.is_empty() { "" } else { "," };
-        let part = format!("{separator}{}", listed(&page));
-        Ok(Some((Bytes::from(part), (tags, page))))
-    });
-    stream::once(async { Ok(opening.into()) }).chain(rest).chain(closing())
+/// All tags, in one answer. More than a page of them are sent in parts, as they are read.
+async fn all(tags: &Tags, name: &RepositoryName, after: Option<&str>, part: usize) -> Answer {
+    let mut parts = Box::pin(tags.all(after, part));
+    let first = parts.try_next().await?.unwrap_or_default();
+    let Some(second) = parts.try_next().await? else {
+        return Ok(whole(name, &first));
+    };
+    let opening = format!("{{\"name\":\"{name}\",\"tags\":[{},{}", listed(&first), listed(&second));
+    let rest = parts.map_ok(|part| Bytes::from(format!(",{}", listed(&part))));
+    let closing = stream::once(async { Ok(Bytes::from("]}")) });
+    let body = stream::once(async { Ok(opening.into()) }).chain(rest).chain(closing);
+    Ok(as_json(ResponseBody::unsized_stream(body)))
+}
+
+/// An answer whose length is known.
+fn whole(name: &RepositoryName, tags: &[Tag]) -> Response<ResponseBody> {
+    let texts: Vec<&str> = tags.iter().map(Tag::as_str).collect();
+    let body = json!({ "name": name.as_str(), "tags": texts }).to_string();
+    as_json(ResponseBody::full(body))
 }
 
 /// Tags as the inside of a JSON array. Nothing in a tag or a name needs to be escaped.
-fn listed(page: &Page<Tag>) -> String {
-    let quoted: Vec<String> = page.items.iter().map(|tag| format!("\"{tag}\"")).collect();
+fn listed(tags: &[Tag]) -> String {
+    let quoted: Vec<String> = tags.iter().map(|tag| format!("\"{tag}\"")).collect();
     quoted.join(",")
 }
 

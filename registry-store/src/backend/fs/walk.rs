@@ -1,5 +1,6 @@
 //! How names are listed: in order, with bounded memory, from names alone.
 
+use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::io;
 use std::ops::Bound;
@@ -50,17 +51,13 @@ pub(super) fn list_children<S: System>(
     if limit == 0 {
         return Ok(Page::empty());
     }
-    let found = smallest(
-        root,
-        &root.path_of(prefix),
-        limit.saturating_add(1),
-        |name, is_prefix| (name.to_owned(), is_prefix),
-        |(name, _)| after.is_none_or(|after| name.as_str() > after),
-    )
-    .map_err(|error| fault("list", prefix, error))?;
-    let children = found
-        .into_iter()
-        .map(|(name, is_prefix)| if is_prefix { Child::Prefix(name) } else { Child::Object(name) });
+    let wanted = |name: Spelled<'_>| after.is_none_or(|after| name.order(after).is_gt());
+    let directory = root.path_of(prefix);
+    let found = smallest(root, &directory, limit.saturating_add(1), "", wanted)
+        .map_err(|error| fault("list", prefix, error))?;
+    let children = found.into_iter().map(|Found { spelled, is_prefix }| {
+        if is_prefix { Child::Prefix(spelled) } else { Child::Object(spelled) }
+    });
     Ok(Page::cut(children, limit))
 }
 
@@ -140,18 +137,15 @@ impl<S: System> Walk<S> {
         let Some(rest) = level.rest.take() else {
             return Ok(false);
         };
-        let names = smallest(
-            &self.root,
-            &self.root.path_of(&level.key),
-            self.chunk,
-            |name, is_prefix| format!("{name}{}", if is_prefix { "/" } else { "" }),
-            |name| match &rest {
-                Bound::Unbounded => true,
-                Bound::Included(first) => name >= first,
-                Bound::Excluded(last) => name > last,
-            },
-        )
-        .map_err(|error| fault("list", &level.key, error))?;
+        let wanted = |name: Spelled<'_>| match &rest {
+            Bound::Unbounded => true,
+            Bound::Included(first) => name.order(first).is_ge(),
+            Bound::Excluded(last) => name.order(last).is_gt(),
+        };
+        let directory = self.root.path_of(&level.key);
+        let found = smallest(&self.root, &directory, self.chunk, "/", wanted)
+            .map_err(|error| fault("list", &level.key, error))?;
+        let names: Vec<String> = found.into_iter().map(|found| found.spelled).collect();
         if names.len() == self.chunk {
             level.rest = names.last().cloned().map(Bound::Excluded);
         }
@@ -176,42 +170,70 @@ fn start(directory: &Key, after: Option<&Key>) -> Option<Bound<String>> {
     (*first > *after.as_str()).then_some(Bound::Unbounded)
 }
 
+/// A name as it is compared, without being written out.
+#[derive(Clone, Copy)]
+struct Spelled<'n> {
+    name: &'n str,
+    /// What is put behind it.
+    end: &'static str,
+}
+
+impl Spelled<'_> {
+    /// How its bytes, with those of its end, compare to a text.
+    fn order(self, text: &str) -> Ordering {
+        let (name, text) = (self.name.as_bytes(), text.as_bytes());
+        let (head, tail) = text.split_at(name.len().min(text.len()));
+        name.cmp(head).then_with(|| self.end.as_bytes().cmp(tail))
+    }
+}
+
+/// A name that was found, spelled as it is compared.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Found {
+    spelled: String,
+    is_prefix: bool,
+}
+
 /// The smallest `limit` names in a directory that are wanted, in order; nothing if there is no directory.
 ///
-/// `form` makes of a name, and whether it is a directory's, what is compared; it orders a file's name no
-/// later than a directory's. Names that cannot be a key's, and what is neither file nor directory, are left
-/// out. Only where a name does not tell what has it the file itself is looked at.
-fn smallest<S: System, T: Ord>(
+/// The name of a directory is spelled with `end` behind it, which orders a file's name no later. What is not
+/// wanted of a directory is not wanted of a file. Names that cannot be a key's, and what is neither file nor
+/// directory, are left out. Only where a name does not tell what has it the file itself is looked at.
+///
+/// A page of a directory of very many names passes over nearly all of them: nothing is allocated for those.
+fn smallest<S: System>(
     root: &Root<S>,
     directory: &Path,
     limit: usize,
-    form: impl Fn(&str, bool) -> T,
-    wanted: impl Fn(&T) -> bool,
-) -> io::Result<Vec<T>> {
+    end: &'static str,
+    wanted: impl Fn(Spelled<'_>) -> bool,
+) -> io::Result<Vec<Found>> {
     let entries = match root.system.read_directory(directory) {
         Ok(entries) => entries,
         Err(error) if fault::is_missing(&error) => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    let mut found = BinaryHeap::new();
+    let mut found: BinaryHeap<Found> = BinaryHeap::new();
     for entry in entries {
         let entry = entry?;
         let Some(name) = entry.name.to_str() else {
             continue;
         };
-        if check_segment(name).is_err() || !wanted(&form(name, true)) {
-            continue;
-        }
-        let too_great = |greatest: &T| *greatest <= form(name, false);
-        if found.len() == limit && found.peek().is_some_and(too_great) {
+        let too_great =
+            |greatest: &Found| Spelled { name, end: "" }.order(&greatest.spelled).is_ge();
+        if found.len() == limit && found.peek().is_some_and(too_great)
+            || !wanted(Spelled { name, end })
+            || check_segment(name).is_err()
+        {
             continue;
         }
         let Some(is_prefix) = is_directory(root, directory, &entry)? else {
             continue;
         };
-        let name = form(name, is_prefix);
-        if wanted(&name) {
-            found.push(name);
+        let spelled = Spelled { name, end: if is_prefix { end } else { "" } };
+        if wanted(spelled) {
+            let spelled = format!("{name}{}", spelled.end);
+            found.push(Found { spelled, is_prefix });
         }
         if found.len() > limit {
             found.pop();

@@ -3,24 +3,37 @@
 //! Each is recorded in an index of ours below the subject's digest, so that a list costs what it returns. The
 //! index is derivable from the manifests: an entry counts only if its manifest is still there, and says so.
 //!
+//! What a program wrote that does not know the index is recorded by [`Referrers::rebuild`].
+//!
 //! Beside it counts what clients of a registry without this index have kept themselves: an image index under
 //! the tag `<algorithm>-<hex>` (OCI distribution-spec, "Referrers tag schema").
+
+mod rebuild;
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use futures::{Stream, StreamExt as _, TryStreamExt as _, future, stream};
+
 use crate::blobs;
 use crate::descriptor::Descriptor;
 use crate::digest::{AnyDigest, Digest};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::layout::RepositoryLayout;
 use crate::link;
-use crate::listing;
+use crate::listing::{self, BATCH};
 use crate::manifest::{Content, MAX_MANIFEST_SIZE, Manifest};
 use crate::media_type::MediaType;
 use crate::page::Page;
 use crate::shared::Shared;
+
+pub use rebuild::{NAMED, RebuildReport};
+
+/// Manifests that are read at once: each may be 4 MiB.
+const PARALLEL: usize = 4;
+/// The most digests that are taken from a listing at once, some 2 MiB.
+const MOST: usize = 8 * 1024;
 
 /// The manifests of a repository that have a subject.
 #[derive(Clone, Debug)]
@@ -47,27 +60,42 @@ impl Referrers {
         after: Option<&Digest>,
         limit: usize,
     ) -> Result<Page<Descriptor>> {
-        let listed_by_clients = self.listed_by_clients(subject).await?;
-        let mut found = Vec::new();
-        let mut after = after.copied();
+        let all = self.all(subject, artifact_type, after);
         // One more than asked for tells whether there are more.
-        while found.len() <= limit {
-            let wanted = (limit - found.len()).saturating_add(1).min(listing::BATCH + 1);
-            let place = |algorithm| self.layout.referrers(subject, algorithm);
-            let recorded = listing::digests(&self.shared, place, after.as_ref(), wanted).await?;
-            let batch = merged(recorded, &listed_by_clients, after.as_ref(), wanted);
-            for digest in &batch.items {
-                let described = self.describe(subject, digest).await?;
-                found.extend(described.filter(|described| {
-                    artifact_type.is_none() || described.artifact_type.as_ref() == artifact_type
-                }));
-            }
-            after = batch.next_after().copied();
-            if after.is_none() {
-                break;
-            }
-        }
+        let found: Vec<Descriptor> = all.take(limit.saturating_add(1)).try_collect().await?;
         Ok(Page::cut(found, limit))
+    }
+
+    /// The same, one after the other to the last: for who cannot tell beforehand how many he takes.
+    pub fn all(
+        &self,
+        subject: &Digest,
+        artifact_type: Option<&MediaType>,
+        after: Option<&Digest>,
+    ) -> impl Stream<Item = Result<Descriptor>> + Send + use<> {
+        let (this, subject, artifact_type) = (self.clone(), *subject, artifact_type.cloned());
+        let walk = Walk {
+            referrers: self.clone(),
+            subject,
+            by_clients: None,
+            rest: Some(after.copied()),
+            chunk: BATCH,
+        };
+        let batches = stream::try_unfold(walk, |mut walk| async move {
+            let batch = walk.next().await?;
+            Ok::<_, Error>(batch.map(|batch| (stream::iter(batch.into_iter().map(Ok)), walk)))
+        });
+        let describe = move |digest: Digest| {
+            let this = this.clone();
+            async move { this.describe(&subject, &digest).await }
+        };
+        let described = batches.try_flatten().map_ok(describe).try_buffered(PARALLEL);
+        described.try_filter_map(move |described| {
+            let wanted = described.filter(|described| {
+                artifact_type.is_none() || described.artifact_type == artifact_type
+            });
+            future::ready(Ok(wanted))
+        })
     }
 
     /// Records that a manifest refers to a subject. The manifest is there already.
@@ -126,6 +154,40 @@ impl Referrers {
         let limit = MAX_MANIFEST_SIZE as u64;
         let bytes = blobs::read_small(&self.shared, &stored, limit).await?;
         Ok(bytes.and_then(|bytes| Manifest::parse(None, bytes).ok()))
+    }
+}
+
+/// Goes through the digests of manifests that may have a subject.
+struct Walk {
+    referrers: Referrers,
+    subject: Digest,
+    /// What clients have listed, read when the walk begins.
+    by_clients: Option<BTreeSet<Digest>>,
+    /// Behind which digest the next pass begins; `None` if there is no other.
+    rest: Option<Option<Digest>>,
+    /// How many the next pass takes.
+    chunk: usize,
+}
+
+impl Walk {
+    /// The next digests, in order; `None` at the end.
+    ///
+    /// Each pass takes twice as many as the one before, up to a bound: on a filesystem it costs a pass over all
+    /// names, and who wants one type of many may come to need them all.
+    async fn next(&mut self) -> Result<Option<Vec<Digest>>> {
+        let Some(after) = self.rest.take() else { return Ok(None) };
+        let by_clients = match self.by_clients.take() {
+            Some(known) => known,
+            None => self.referrers.listed_by_clients(&self.subject).await?,
+        };
+        let Referrers { shared, layout } = &self.referrers;
+        let place = |algorithm| layout.referrers(&self.subject, algorithm);
+        let recorded = listing::digests(shared, place, after.as_ref(), self.chunk).await?;
+        let batch = merged(recorded, &by_clients, after.as_ref(), self.chunk);
+        self.by_clients = Some(by_clients);
+        self.rest = batch.next_after().copied().map(Some);
+        self.chunk = (self.chunk * 2).min(MOST);
+        Ok(Some(batch.items))
     }
 }
 
