@@ -12,7 +12,6 @@
 //! use registry_http::auth::{Access, Action, Actor, Authorizer, Denial};
 //!
 //! /// Everybody may pull; who knows the password may do everything.
-//! #[derive(Debug)]
 //! struct OnePassword;
 //!
 //! #[async_trait]
@@ -71,12 +70,19 @@ use registry_store::name::RepositoryName;
 ///   future is dropped.
 /// * It sees the head as it came, with the extensions that layers around the service have put there.
 #[async_trait]
-pub trait Authorizer: Send + Sync + fmt::Debug + 'static {
+pub trait Authorizer: Send + Sync + 'static {
     /// May whoever sent this request do all that it needs?
     ///
     /// `needed` holds each access once, those of one repository side by side. It is empty for `GET /v2/`, by which
     /// clients find out whether their credentials are good.
     async fn authorize(&self, head: &Parts, needed: &[Access]) -> Result<Actor, Denial>;
+}
+
+/// Says nothing of what it knows: it may be a password.
+impl fmt::Debug for dyn Authorizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Authorizer(..)")
+    }
 }
 
 /// Something that a request needs to be allowed.

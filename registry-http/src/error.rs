@@ -187,7 +187,8 @@ fn of_denial(denial: &Denial) -> Wire {
         }
         Denial::Denied => wire(StatusCode::FORBIDDEN, "DENIED"),
         Denial::TooManyRequests { retry_after } => {
-            let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+            let seconds =
+                retry_after.as_secs().saturating_add(u64::from(retry_after.subsec_nanos() > 0));
             wire(StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS").with(RETRY_AFTER, &seconds)
         }
         Denial::Unavailable { .. } => {
@@ -210,9 +211,9 @@ fn of_store(error: &Error) -> Wire {
         Error::UploadUnknown { .. } => {
             Wire::new(StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN", error)
         }
-        Error::UploadOffset { expected, .. } => {
+        Error::UploadOffset { status, .. } => {
             Wire::new(StatusCode::RANGE_NOT_SATISFIABLE, "BLOB_UPLOAD_INVALID", error)
-                .with(RANGE, &range::stored(*expected))
+                .with(RANGE, &range::stored(status.tip.offset))
         }
         // The session is sound and belongs to the newer request; the client of this one has most likely gone.
         Error::UploadSuperseded { .. } => {
@@ -293,7 +294,10 @@ fn of_storage(error: &backend::Error) -> Wire {
 mod tests {
     use super::*;
     use http_body_util::BodyExt;
+    use registry_store::backend::Tip;
     use registry_store::digest::Digest;
+    use registry_store::upload_status::UploadStatus;
+    use std::time::{Duration, UNIX_EPOCH};
 
     async fn told(failure: impl Into<Failure>) -> (Response<()>, Value) {
         let uri = Uri::from_static("/v2/a/manifests/b");
@@ -322,7 +326,9 @@ mod tests {
     #[tokio::test]
     async fn a_session_at_another_offset_says_where_it_is() {
         let id = "6b3c9a93-af5d-473f-a4ff-9710022185cd".parse().unwrap();
-        let error = Error::UploadOffset { id, expected: 10, found: 5 };
+        let tip = Tip { offset: 10, token: None };
+        let status = UploadStatus { id, tip, started_at: UNIX_EPOCH };
+        let error = Error::UploadOffset { status, found: 5 };
         let failure = Failure::from(error).with_location("/v2/x".to_owned());
         let (head, body) = told(failure).await;
         assert_eq!(head.status(), 416);
@@ -364,8 +370,10 @@ mod tests {
         );
         let (head, body) = told(Denial::Denied).await;
         assert_eq!((head.status().as_u16(), &body["errors"][0]["code"]), (403, &json!("DENIED")));
-        for (milliseconds, seconds) in [(0, "0"), (1, "1"), (2000, "2"), (2001, "3")] {
-            let retry_after = std::time::Duration::from_millis(milliseconds);
+        for (milliseconds, seconds) in
+            [(0, "0"), (1, "1"), (2000, "2"), (2001, "3"), (u64::MAX, "18446744073709552")]
+        {
+            let retry_after = Duration::from_millis(milliseconds);
             let (head, body) = told(Denial::TooManyRequests { retry_after }).await;
             assert_eq!(
                 (head.status().as_u16(), &body["errors"][0]["code"]),
@@ -373,6 +381,9 @@ mod tests {
             );
             assert_eq!(head.headers()[RETRY_AFTER], seconds);
         }
+        let retry_after = Duration::MAX;
+        let (head, _) = told(Denial::TooManyRequests { retry_after }).await;
+        assert_eq!(head.headers()[RETRY_AFTER], u64::MAX.to_string());
         let (head, body) = told(Denial::Unavailable { reason: "the secret place".into() }).await;
         assert_eq!(
             (head.status().as_u16(), &body["errors"][0]["code"]),
@@ -385,7 +396,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_fails_is_the_client_s_fault() {
         let told_of = async |fault: BodyFault| told(Error::Body(fault.into())).await.0.status();
-        let waited = std::time::Duration::from_secs(60);
+        let waited = Duration::from_secs(60);
         assert_eq!(told_of(BodyFault::Idle { waited }).await, 408);
         assert_eq!(told_of(BodyFault::Long { expected: 1 }).await, 400);
         assert_eq!(told_of(BodyFault::Broken("cut".into())).await, 400);

@@ -5,7 +5,6 @@
 //! use tokio::sync::mpsc;
 //!
 //! /// Hands what was pushed to a task that does something with it.
-//! #[derive(Debug)]
 //! struct Pushes(mpsc::Sender<Event>);
 //!
 //! impl EventSink for Pushes {
@@ -18,8 +17,10 @@
 //! }
 //! ```
 //!
-//! An event has what an entry of Distribution's notifications has, but for what the receiver adds: an id, where
-//! the registry runs, and the client's network address, which whoever listens knows and the service does not.
+//! An event has what an entry of Distribution's notifications has, but for its id, where the registry runs, and
+//! what a manifest refers to, all of which the sink can tell itself. The client's network address, an id of the
+//! request and the like are not known to the service: a layer around it puts them into the request's extensions,
+//! which the event brings back ([`RequestInfo::extensions`]).
 //!
 //! # When
 //!
@@ -42,7 +43,7 @@
 use std::fmt;
 use std::time::SystemTime;
 
-use http::Method;
+use http::{Extensions, Method};
 use registry_store::digest::Digest;
 use registry_store::media_type::MediaType;
 use registry_store::name::RepositoryName;
@@ -51,7 +52,7 @@ use registry_store::reference::Tag;
 use crate::auth::Actor;
 
 /// Takes note of what was done.
-pub trait EventSink: Send + Sync + fmt::Debug + 'static {
+pub trait EventSink: Send + Sync + 'static {
     /// Something was done.
     ///
     /// It must not block: the client waits for it, and so does everybody else on the same thread, and, while a
@@ -60,8 +61,14 @@ pub trait EventSink: Send + Sync + fmt::Debug + 'static {
     fn tell(&self, event: Event);
 }
 
+impl fmt::Debug for dyn EventSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EventSink(..)")
+    }
+}
+
 /// Something that was done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Event {
     /// When, by the store's clock.
@@ -73,7 +80,8 @@ pub struct Event {
     /// To what.
     pub target: Target,
     /// The address the target can be pulled from; absolute unless neither the request nor
-    /// [`Options::locations`](crate::Options::locations) names a host. A tag that went has none.
+    /// [`Options::locations`](crate::Options::locations) names a host. A tag that went has none. Unless the options
+    /// name it, the host is the client's word.
     pub url: Option<String>,
     /// By whom.
     pub actor: Actor,
@@ -123,7 +131,7 @@ pub enum Target {
 }
 
 /// What there is to say of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RequestInfo {
     /// Its method.
@@ -132,4 +140,6 @@ pub struct RequestInfo {
     pub host: Option<String>,
     /// `User-Agent`.
     pub user_agent: Option<String>,
+    /// What layers around the service have put there.
+    pub extensions: Extensions,
 }

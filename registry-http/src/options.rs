@@ -17,7 +17,8 @@ pub struct Options {
     ///
     /// An upload session can always be cancelled.
     pub delete: bool,
-    /// Nothing can be written: everything but GET, HEAD and OPTIONS answers 405. Default: false.
+    /// Nothing can be written: everything but GET, HEAD and OPTIONS answers 405. So does all of an upload session,
+    /// as to look at one is to take it up. Default: false.
     pub read_only: bool,
     /// How long the service waits for the next part of a request's body. Default: 60 seconds.
     ///
@@ -46,8 +47,7 @@ pub struct Options {
     pub referrers_max: usize,
     /// A page of referrers ends when it has grown to so many bytes, though it holds at least one. Default: 4 MiB.
     ///
-    /// It is an order of magnitude, not a bound: a hundred are read at a time, and an annotation may be as long as
-    /// a manifest.
+    /// It is an order of magnitude, not a bound: the annotations of the last may be as long as a manifest.
     pub referrers_max_bytes: usize,
     /// The most tags a manifest can be pushed with as parameters. Default: 50; the OCI distribution-spec asks for
     /// 10 at least.

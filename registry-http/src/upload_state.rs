@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use registry_store::name::RepositoryName;
 use registry_store::upload_id::UploadId;
-use registry_store::uploads::UploadStatus;
+use registry_store::upload_status::UploadStatus;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;

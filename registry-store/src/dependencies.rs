@@ -1,6 +1,6 @@
 //! [`Dependencies`]: is all that a manifest refers to in its repository?
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -49,13 +49,12 @@ impl Dependencies {
     ) -> Result<Self> {
         let mut this = Self { shared: shared.clone(), layout: layout.clone(), needs: Vec::new() };
         let wanted = wanted(layout, manifest);
-        let looks: Vec<_> =
-            wanted.iter().map(|(wanted, link)| this.stored_under(link, *wanted)).collect();
+        let looks: Vec<_> = wanted.iter().map(|wanted| this.stored_under(wanted)).collect();
         let found: Vec<Option<Digest>> =
             stream::iter(looks).buffered(PARALLEL).try_collect().await?;
 
         let mut missing = Vec::new();
-        for (((digest, _), link), stored) in wanted.into_iter().zip(found) {
+        for (Wanted { digest, link, .. }, stored) in wanted.into_iter().zip(found) {
             match stored {
                 Some(stored) => this.needs.push(Need { digest, link, blob: layout::blob(&stored) }),
                 None => missing.push(digest),
@@ -83,15 +82,12 @@ impl Dependencies {
 
     /// The digest a dependency's content is kept under, if its link is there and its content is of `size`. It
     /// is another where Distribution keeps what was pushed by its sha512 under its sha256.
-    async fn stored_under(
-        &self,
-        link: &Key,
-        (digest, size): (Digest, u64),
-    ) -> Result<Option<Digest>> {
-        let stored = link::read_for(&self.shared, link, &digest).await?;
+    async fn stored_under(&self, wanted: &Wanted) -> Result<Option<Digest>> {
+        let Wanted { digest, size, link } = wanted;
+        let stored = link::read_for(&self.shared, link, digest).await?;
         let Some(stored) = stored else { return Ok(None) };
         let Some(found) = blobs::look(&self.shared, &stored).await? else { return Ok(None) };
-        let sound = found.size == size || self.judge(&stored, found, size).await?;
+        let sound = found.size == *size || self.judge(&stored, found, *size).await?;
         Ok(sound.then_some(stored))
     }
 
@@ -129,10 +125,18 @@ impl Dependencies {
     }
 }
 
-/// The links of all that a manifest refers to and that must be in its repository, by digest and given size: each
-/// size that is given has to be right.
-fn wanted(layout: &RepositoryLayout, manifest: &Manifest) -> BTreeMap<(Digest, u64), Key> {
-    let mut wanted = BTreeMap::new();
+/// Something that has to be in the repository: as a blob, as a manifest, or, wanted twice, as both; and of each
+/// size that is given.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Wanted {
+    digest: Digest,
+    size: u64,
+    link: Key,
+}
+
+/// All that a manifest refers to and that must be in its repository, each once, in the order of digests.
+fn wanted(layout: &RepositoryLayout, manifest: &Manifest) -> BTreeSet<Wanted> {
+    let mut wanted = BTreeSet::new();
     for dependency in manifest.dependencies() {
         let descriptor = dependency.descriptor();
         let Some(digest) = descriptor.digest.known() else { continue };
@@ -140,7 +144,7 @@ fn wanted(layout: &RepositoryLayout, manifest: &Manifest) -> BTreeMap<(Digest, u
             Dependency::Blob(_) => layout.layer_link(digest),
             Dependency::Manifest(_) => layout.revision_link(digest),
         };
-        wanted.insert((*digest, descriptor.size), link);
+        wanted.insert(Wanted { digest: *digest, size: descriptor.size, link });
     }
     wanted
 }

@@ -42,6 +42,13 @@ pub struct Descriptor {
     pub annotations: BTreeMap<String, String>,
 }
 
+impl Descriptor {
+    /// Is it a layer that is fetched from elsewhere, and need not be pushed?
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        !self.urls.is_empty() && self.media_type.is_nondistributable_layer()
+    }
+}
+
 pub(crate) fn as_text<T: ToString, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&value.to_string())
 }

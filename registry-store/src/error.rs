@@ -8,6 +8,7 @@ use crate::manifest::ManifestError;
 use crate::name::RepositoryName;
 use crate::reference::Reference;
 use crate::upload_id::UploadId;
+use crate::upload_status::UploadStatus;
 
 /// The result of an operation of the store.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -52,12 +53,10 @@ pub enum Error {
         id: UploadId,
     },
     /// The request begins at an offset that is not where the session has come to.
-    #[error("upload session {id} is at offset {expected}, the request begins at {found}")]
+    #[error("upload session {} is at offset {}, the request begins at {found}", status.id, status.tip.offset)]
     UploadOffset {
-        /// The session.
-        id: UploadId,
-        /// Where it is: the number of bytes it has.
-        expected: u64,
+        /// The session, and where it is: its offset is the number of bytes it has.
+        status: UploadStatus,
         /// Where the request begins.
         found: u64,
     },

@@ -203,4 +203,5 @@ pub mod store;
 pub mod tags;
 mod turns;
 pub mod upload_id;
+pub mod upload_status;
 pub mod uploads;

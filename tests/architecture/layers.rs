@@ -16,7 +16,7 @@ const STORE: &[&[&str]] = &[
     &["options"],
     // Where bytes are kept, and under which keys.
     &["backend"],
-    &["layout"],
+    &["layout", "upload_status"],
     &["error"],
     // What all handles of a store share.
     &["buffers", "damage", "detach", "guard", "turns"],

@@ -17,11 +17,11 @@ use registry_store::backend::{Backend, ErrorKind, MemoryBackend};
 use registry_store::digest::Digest;
 use registry_store::options::StoreOptions;
 use registry_store::store::Store;
-use registry_tests::backends::{Fault, FaultyBackend, Moment};
+use registry_tests::backends::{CountedBackend, Fault, FaultyBackend, Method as Call, Moment};
 use registry_tests::documents::push_image;
 use registry_tests::plain_http;
 use registry_tests::server::{Client, Protocol, Server, streamed, whole};
-use registry_tests::world::{push, repository};
+use registry_tests::world::{World, push, repository};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -186,6 +186,26 @@ async fn a_signed_address_says_where_it_was_and_one_that_is_signed_otherwise_is_
     }
     let url = format!("{location}&digest={}", Digest::sha256(b"abcdefgh"));
     assert_eq!(clients[1].send(ask(Method::PUT, &url), whole("")).await.status, 201);
+}
+
+/// To take it up again would stop a newer request that has come meanwhile and is right.
+#[tokio::test]
+async fn a_request_at_another_offset_takes_the_session_up_once() {
+    let world = World::memory();
+    let backend = CountedBackend::new(world.backend.clone());
+    let store = Store::new(Arc::new(backend.clone()), StoreOptions::default());
+    let server = Server::start(service(store, Options::default())).await;
+    let mut client = server.connect(Protocol::Http1).await;
+    let location = start(&mut client).await;
+    let at = |range| ask(Method::PATCH, &location).header("content-range", range);
+    backend.reset();
+    assert_eq!(client.send(at("0-2"), whole("abc")).await.status, 202);
+    let once = backend.reset().of(Call::Stage);
+    assert_eq!(once, 1);
+    let late = client.send(at("0-2"), whole("abc")).await;
+    assert_eq!((late.status.as_u16(), late.header("range")), (416, "0-2"));
+    assert!(late.header("location").ends_with("=3"), "{late:?}");
+    assert_eq!(backend.reset().of(Call::Stage), once);
 }
 
 /// Where the service listens, through the server that ships, for as long as the runtime lives.

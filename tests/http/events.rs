@@ -268,6 +268,13 @@ async fn an_event_says_who_when_with_what_and_where_the_target_is() {
     assert_eq!(event.request.host.as_deref(), Some("r.example:5000"));
     assert_eq!(event.request.user_agent.as_deref(), Some("docker/27"));
     let url = scene.fixture.fill_in("http://r.example:5000/v2/app/manifests/{image}");
+    assert_eq!(event.url, Some(url.clone()));
+
+    // What a proxy would say is the client's word where none is said to be there.
+    let request = Request::get("/").header(HOST, "r.example:5000");
+    let request = request.header("X-Forwarded-Host", "evil").header("Forwarded", "host=evil");
+    scene.send_with(request, "/v2/app/manifests/v1", "").await;
+    let (event, _) = scene.witness.told.lock().unwrap().pop().unwrap();
     assert_eq!(event.url, Some(url));
 
     scene.send(Method::DELETE, "/v2/app/manifests/v1", "").await;

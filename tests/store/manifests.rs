@@ -8,9 +8,10 @@ use registry_store::manifest::{Manifest, ManifestError};
 use registry_store::media_type::MediaType;
 use registry_store::reference::Tag;
 use registry_tests::documents::{
-    image, image_document, index, manifest, push_image, push_manifest,
+    descriptor, descriptor_of, image, image_document, index, manifest, push_image, push_manifest,
 };
 use registry_tests::world::{World, push};
+use serde_json::{Value, json};
 
 on_every_backend!(
     a_manifest_is_read_back_as_it_was_pushed,
@@ -21,6 +22,8 @@ on_every_backend!(
     blobs_of_another_repository_do_not_count,
     an_index_needs_its_manifests_in_the_same_repository,
     an_index_of_indexes_and_an_empty_index_are_accepted,
+    what_an_index_lists_as_a_manifest_and_as_a_blob_has_to_be_there_as_both,
+    a_layer_that_is_fetched_from_elsewhere_is_not_demanded_of_an_index_either,
     a_size_that_is_wrong_in_the_manifest_is_refused,
     each_size_that_a_manifest_gives_for_one_blob_has_to_be_right,
     a_manifest_may_get_several_tags_at_once_or_none,
@@ -251,6 +254,45 @@ async fn puts_and_deletes_at_once_leave_no_tag_without_its_manifest(world: World
         let record = world.backend.head(&links.revision_link(&digest)).await.unwrap();
         assert_eq!(record.is_some(), is_there);
     }
+}
+
+async fn what_an_index_lists_as_a_manifest_and_as_a_blob_has_to_be_there_as_both(world: World) {
+    let repository = world.repository("a");
+    push(&repository, b"{}").await;
+    let listed = image(b"{}", &[]);
+    let as_manifest = descriptor_of(&listed);
+    let mut as_blob = as_manifest.clone();
+    as_blob["mediaType"] = "application/vnd.example.blob".into();
+    let orders = [[&as_manifest, &as_blob], [&as_blob, &as_manifest]].map(|entries| {
+        let media_type = MediaType::OCI_INDEX;
+        manifest(&json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": entries }))
+    });
+    push(&repository, listed.bytes()).await;
+    for index in &orders {
+        let digest = index.digest(Algorithm::Sha256);
+        let error = repository.manifests().put(index, &digest, &[]).await.unwrap_err();
+        assert!(matches!(error, Error::ManifestBlobUnknown { missing, .. } if missing.len() == 1));
+    }
+    push_manifest(&repository, &listed, &[]).await;
+    for index in &orders {
+        push_manifest(&repository, index, &[]).await;
+    }
+}
+
+async fn a_layer_that_is_fetched_from_elsewhere_is_not_demanded_of_an_index_either(world: World) {
+    let repository = world.repository("a");
+    push(&repository, b"something").await;
+    let layer = "application/vnd.oci.image.layer.nondistributable.v1.tar";
+    let mut entry = descriptor(layer, &Digest::sha256(b"elsewhere"), 9);
+    let put = async |entry: &Value| {
+        let media_type = MediaType::OCI_INDEX;
+        let index = json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": [entry] });
+        let index = manifest(&index);
+        repository.manifests().put(&index, &index.digest(Algorithm::Sha256), &[]).await
+    };
+    put(&entry).await.unwrap_err();
+    entry["urls"] = json!(["https://elsewhere.example/layer"]);
+    put(&entry).await.unwrap();
 }
 
 async fn each_size_that_a_manifest_gives_for_one_blob_has_to_be_right(world: World) {

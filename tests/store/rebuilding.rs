@@ -31,6 +31,7 @@ on_every_backend!(
     damaged_manifests_are_named_and_passed_over,
     what_distribution_leaves_of_a_deleted_manifest_is_no_damage,
     manifests_of_old_types_have_no_subject,
+    a_manifest_whose_link_holds_another_digest_is_named_and_not_recorded,
     a_repository_that_is_not_there_cannot_be_rebuilt,
     every_repository_is_rebuilt_and_none_nested_is_missed,
     a_manifest_that_is_deleted_while_it_is_read_is_not_recorded,
@@ -207,6 +208,17 @@ async fn damaged_manifests_are_named_and_passed_over(world: World) {
     assert!(foreign.has_record(&subject_digest(), &missing).await);
 }
 
+/// Followed, the link would have the one recorded under the other's subject.
+async fn a_manifest_whose_link_holds_another_digest_is_named_and_not_recorded(world: World) {
+    let foreign = Foreign::new(&world, "a");
+    let one = foreign.push(&signature("one")).await;
+    let other = foreign.push(&signature("other")).await;
+    foreign.put(&foreign.keys.revision_link(&one), other.to_string()).await;
+    let report = rebuilt(&world.repository("a")).await;
+    assert_eq!((report.recorded, report.first_unreadable), (1, vec![one]));
+    assert!(!foreign.has_record(&subject_digest(), &one).await);
+}
+
 async fn what_distribution_leaves_of_a_deleted_manifest_is_no_damage(world: World) {
     let (foreign, a) = (Foreign::new(&world, "a"), world.repository("a"));
     foreign.push(&subject()).await;
@@ -344,6 +356,22 @@ async fn with_call_failed(world: World, moment: Moment, call: u64) -> bool {
     let when = format!("call {call} failed {moment:?}");
     check(&world, &digests, was_rebuilt, &when).await;
     was_met
+}
+
+/// The link, the manifest, the record.
+#[tokio::test]
+async fn what_lies_foreign_in_the_place_of_one_object_keeps_no_other_from_being_recorded() {
+    for call in 1..=3 {
+        let world = World::memory();
+        let foreign = Foreign::new(&world, "a");
+        foreign.push(&signature("one")).await;
+        foreign.push(&signature("other")).await;
+        let backend = FaultyBackend::new(world.backend.clone());
+        let (method, kind) = (Some(Method::Read), ErrorKind::Foreign);
+        backend.arm(Fault { method, call, kind, moment: Moment::Before });
+        let report = rebuild_all(&store_on(backend)).await.unwrap();
+        assert_eq!((report.recorded, report.unreadable), (1, 1), "call {call}");
+    }
 }
 
 #[tokio::test]

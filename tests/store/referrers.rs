@@ -1,12 +1,16 @@
 //! Referrers: manifests that have a subject.
 
+use registry_store::backend::ErrorKind;
 use registry_store::digest::{Algorithm, Digest};
 use registry_store::manifest::Manifest;
+use registry_tests::backends::{Fault, FaultyBackend, Method, Moment};
 use registry_tests::documents::{
     descriptor, descriptor_of, image, image_document, manifest, push_manifest,
 };
-use registry_tests::world::{World, push};
+use registry_tests::world::{self, World, push};
 use serde_json::json;
+
+use crate::scenarios::store_on;
 
 on_every_backend!(
     a_subject_without_referrers_has_none,
@@ -170,5 +174,27 @@ async fn what_clients_listed_under_the_subjects_tag_counts_too(world: World) {
             }
         }
         assert_eq!(found, expected, "in pages of {size}");
+    }
+}
+
+/// The tag that clients keep a list under, then the link and the content of each referrer.
+#[tokio::test]
+async fn what_lies_foreign_in_the_place_of_one_object_keeps_no_other_from_being_listed() {
+    for call in 1..=5 {
+        let world = World::memory();
+        let repository = world.repository("a");
+        push(&repository, b"{}").await;
+        let subject = image(b"{}", &[]);
+        for note in ["one", "other"] {
+            push_manifest(&repository, &signature(&subject, "a/b", note), &[]).await;
+        }
+        let backend = FaultyBackend::new(world.backend.clone());
+        let (method, kind) = (Some(Method::Read), ErrorKind::Foreign);
+        backend.arm(Fault { method, call, kind, moment: Moment::Before });
+        let store = store_on(backend.clone());
+        let subject = subject.digest(Algorithm::Sha256);
+        let page = world::repository(&store, "a").referrers().list(&subject, None, None, 9).await;
+        assert!(!backend.disarm(), "call {call} was met");
+        assert_eq!(page.unwrap().items.len(), if call == 1 { 2 } else { 1 }, "call {call}");
     }
 }

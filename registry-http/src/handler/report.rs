@@ -43,6 +43,7 @@ impl Report {
                     .map(Authority::to_string)
                     .or_else(|| text(&call.head.headers, HOST)),
                 user_agent: text(&call.head.headers, USER_AGENT),
+                extensions: call.head.extensions.clone(),
             },
         };
         Self(call.options.events.as_ref().map(told))

@@ -5,7 +5,8 @@ use http::{Response, StatusCode};
 use registry_store::digest::Digest;
 use registry_store::error::Error;
 use registry_store::name::RepositoryName;
-use registry_store::uploads::{ResumeAt, UploadStatus, Uploads};
+use registry_store::upload_status::UploadStatus;
+use registry_store::uploads::ResumeAt;
 
 use super::report::Report;
 use super::{Answer, Call};
@@ -66,7 +67,7 @@ pub(super) async fn append(
     let at = resume_at(call, &target, body)?;
     match uploads.append(target.id, at, body).await {
         Ok(status) => Ok(session(call, &target.name, &status, StatusCode::ACCEPTED)),
-        Err(error) => Err(resumable(call, &uploads, target, error).await),
+        Err(error) => Err(resumable(call, &target.name, error)),
     }
 }
 
@@ -81,7 +82,7 @@ pub(super) async fn commit(
     let at = resume_at(call, &target, body)?;
     match uploads.commit(target.id, at, digest, body).await {
         Ok(size) => Ok(created(call, &target.name, digest, size, Action::Push)),
-        Err(error) => Err(resumable(call, &uploads, target, error).await),
+        Err(error) => Err(resumable(call, &target.name, error)),
     }
 }
 
@@ -107,20 +108,13 @@ fn resume_at(
 }
 
 /// A client that was wrong about the offset is told the right one, and an address that goes on from there.
-async fn resumable(
-    call: &Call<'_>,
-    uploads: &Uploads,
-    target: UploadTarget,
-    error: Error,
-) -> Failure {
-    let Error::UploadOffset { id, expected, .. } = error else {
+///
+/// Both are what was found then. To look again would stop a request that has come meanwhile and is right.
+fn resumable(call: &Call<'_>, name: &RepositoryName, error: Error) -> Failure {
+    let Error::UploadOffset { status, .. } = &error else {
         return error.into();
     };
-    let location = match uploads.status(id, target.tip).await {
-        Ok(status) if status.tip.offset == expected => call.links.upload(&target.name, &status),
-        // It has gone on meanwhile, or is gone: what was told stays true to what was found.
-        _ => call.links.upload_at(&target.name, id, expected),
-    };
+    let location = call.links.upload(name, status);
     Failure::from(error).with_location(location)
 }
 

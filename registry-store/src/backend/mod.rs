@@ -198,7 +198,8 @@ pub struct Object {
     pub body: Body,
 }
 
-/// The bytes of an [`Object`].
+/// The bytes of an [`Object`]. Not exhaustive: which kinds there are depends on features.
+#[non_exhaustive]
 pub enum Body {
     /// A file that is read in parts, as the reader goes on.
     #[cfg(feature = "fs")]

@@ -28,10 +28,7 @@ impl ImageManifest {
 
     /// The config and the layers, less those that are fetched from elsewhere and never pushed.
     pub fn pushed_blobs(&self) -> impl Iterator<Item = &Descriptor> {
-        let elsewhere = |layer: &&Descriptor| {
-            !layer.urls.is_empty() && layer.media_type.is_nondistributable_layer()
-        };
-        std::iter::once(&self.config)
-            .chain(self.layers.iter().filter(move |layer| !elsewhere(layer)))
+        let layers = self.layers.iter().filter(|layer| !layer.is_elsewhere());
+        std::iter::once(&self.config).chain(layers)
     }
 }

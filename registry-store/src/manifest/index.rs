@@ -8,3 +8,10 @@ pub struct ImageIndex {
     /// The manifests; there may be none, and they may be indexes themselves. Some clients list blobs here.
     pub manifests: Vec<Descriptor>,
 }
+
+impl ImageIndex {
+    /// Its entries, less the layers that are fetched from elsewhere and never pushed.
+    pub fn pushed(&self) -> impl Iterator<Item = &Descriptor> {
+        self.manifests.iter().filter(|entry| !entry.is_elsewhere())
+    }
+}

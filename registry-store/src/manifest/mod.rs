@@ -145,7 +145,7 @@ impl Manifest {
             Content::Index(index) => (None, Some(index)),
         };
         let blobs = image.into_iter().flat_map(ImageManifest::pushed_blobs).map(Dependency::Blob);
-        let entries = index.into_iter().flat_map(|index| &index.manifests).map(entry);
+        let entries = index.into_iter().flat_map(ImageIndex::pushed).map(entry);
         blobs.chain(entries)
     }
 }

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use futures::{Stream, StreamExt as _, TryStreamExt as _, future, stream};
 
+use crate::backend::ErrorKind;
 use crate::blobs;
 use crate::descriptor::Descriptor;
 use crate::digest::{AnyDigest, Digest};
@@ -118,19 +119,22 @@ impl Referrers {
             return Ok(BTreeSet::new());
         };
         let link = self.layout.tag_current_link(&tag);
-        let Some(index) = link::read(&self.shared, &link).await? else {
+        let Some(index) = unless_foreign(link::read(&self.shared, &link).await)? else {
             return Ok(BTreeSet::new());
         };
-        let index = self.manifest(&index).await?;
+        let index = unless_foreign(self.manifest(&index).await)?;
         let Some(Content::Index(index)) = index.as_ref().map(Manifest::content) else {
             return Ok(BTreeSet::new());
         };
         Ok(index.manifests.iter().filter_map(|entry| entry.digest.known()).copied().collect())
     }
 
-    /// What a list says of a manifest; `None` if it is not in the repository, or has another subject.
+    /// What a list says of a manifest; `None` if it is not in the repository, or has another subject. Something
+    /// foreign in its place is no reason to show none of the others.
     async fn describe(&self, subject: &Digest, referrer: &Digest) -> Result<Option<Descriptor>> {
-        let Some(manifest) = self.manifest(referrer).await? else { return Ok(None) };
+        let Some(manifest) = unless_foreign(self.manifest(referrer).await)? else {
+            return Ok(None);
+        };
         let own_subject = manifest.subject().and_then(|subject| subject.digest.known());
         if own_subject != Some(subject) {
             return Ok(None);
@@ -154,6 +158,17 @@ impl Referrers {
         let limit = MAX_MANIFEST_SIZE as u64;
         let bytes = blobs::read_small(&self.shared, &stored, limit).await?;
         Ok(bytes.and_then(|bytes| Manifest::parse(None, bytes).ok()))
+    }
+}
+
+/// Takes something foreign in the place of one object for nothing.
+fn unless_foreign<T>(found: Result<Option<T>>) -> Result<Option<T>> {
+    match found {
+        Err(Error::Storage(error)) if error.kind() == ErrorKind::Foreign => {
+            tracing::warn!(%error, "passed over in a list of referrers");
+            Ok(None)
+        }
+        found => found,
     }
 }
 

@@ -30,7 +30,7 @@ pub struct RebuildReport {
     pub kept: u64,
     /// Records that were removed because their manifest is gone.
     pub stale: u64,
-    /// Manifests that could not be read and were passed over. Each is logged with the reason.
+    /// Manifests that could not be read, or not be recorded, and were passed over. Each is logged with the reason.
     pub unreadable: u64,
     /// Those of them that were met first, at most [`NAMED`].
     pub first_unreadable: Vec<Digest>,
@@ -95,15 +95,22 @@ impl Referrers {
             Err(error) if is_of_one_object(&error) => return Ok(self.pass_over(digest, error)),
             Err(error) => return Err(error),
         };
-        let record = self.layout.referrer_link(&subject, &digest);
-        if link::read(&self.shared, &record).await? == Some(digest) {
-            // Whoever wrote it may have crashed before it was durable.
-            let found = self.shared.backend.settle(&[record]).await?;
-            if found.iter().all(Option::is_some) {
-                return Ok(Finding::Kept);
-            }
+        match self.is_recorded(&subject, &digest).await {
+            Ok(true) => Ok(Finding::Kept),
+            Ok(false) => self.record_what_is_there(subject, digest).await,
+            Err(error) if is_of_one_object(&error) => Ok(self.pass_over(digest, error)),
+            Err(error) => Err(error),
         }
-        self.record_what_is_there(subject, digest).await
+    }
+
+    async fn is_recorded(&self, subject: &Digest, referrer: &Digest) -> Result<bool> {
+        let record = self.layout.referrer_link(subject, referrer);
+        if link::read(&self.shared, &record).await? != Some(*referrer) {
+            return Ok(false);
+        }
+        // Whoever wrote it may have crashed before it was durable.
+        let found = self.shared.backend.settle(&[record]).await?;
+        Ok(found.iter().all(Option::is_some))
     }
 
     async fn record_what_is_there(&self, subject: Digest, digest: Digest) -> Result<Finding> {
@@ -116,8 +123,14 @@ impl Referrers {
                 if backend.head(&this.layout.revision_link(&digest)).await?.is_none() {
                     return Ok(Finding::Nothing);
                 }
-                this.record(&subject, &digest).await?;
-                Ok(Finding::Recorded)
+                match this.record(&subject, &digest).await {
+                    Ok(()) => Ok(Finding::Recorded),
+                    // Something is in the way of this one.
+                    Err(Error::Storage(error)) if error.kind() == ErrorKind::Foreign => {
+                        Ok(this.pass_over(digest, error))
+                    }
+                    Err(error) => Err(error),
+                }
             })
             .await
     }
@@ -125,7 +138,7 @@ impl Referrers {
     /// What a stored manifest says of its subject, if it is as its digest says.
     async fn subject_of(&self, digest: &Digest) -> Result<Read> {
         let revision = self.layout.revision_link(digest);
-        if let Some(stored) = link::read(&self.shared, &revision).await?
+        if let Some(stored) = link::read_for(&self.shared, &revision, digest).await?
             && let Some(bytes) =
                 blobs::read_small(&self.shared, &stored, MAX_MANIFEST_SIZE as u64).await?
         {

@@ -7,7 +7,6 @@ mod session;
 mod started_at;
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures::Stream;
@@ -18,6 +17,7 @@ use crate::error::{BodyError, Error, Result};
 use crate::layout::RepositoryLayout;
 use crate::shared::Shared;
 use crate::upload_id::UploadId;
+use crate::upload_status::UploadStatus;
 
 pub(crate) use session::Session;
 pub(crate) use started_at::parse as parse_started_at;
@@ -27,17 +27,6 @@ pub(crate) use started_at::parse as parse_started_at;
 pub struct Uploads {
     shared: Arc<Shared>,
     layout: RepositoryLayout,
-}
-
-/// How far an upload session has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UploadStatus {
-    /// The session.
-    pub id: UploadId,
-    /// Where it has come to; to be given back with the next request.
-    pub tip: Tip,
-    /// When it began.
-    pub started_at: SystemTime,
 }
 
 /// Where a request on an upload session says it begins. `None` means: wherever the session is.

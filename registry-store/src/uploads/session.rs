@@ -15,7 +15,8 @@ use crate::layout::RepositoryLayout;
 use crate::shared::Shared;
 use crate::turns::Turn;
 use crate::upload_id::UploadId;
-use crate::uploads::{ResumeAt, UploadStatus, parse_started_at};
+use crate::upload_status::UploadStatus;
+use crate::uploads::{ResumeAt, parse_started_at};
 
 /// More than any `startedat` is long.
 const MARK_LIMIT: u64 = 64;
@@ -91,7 +92,7 @@ impl Session {
         let expected = self.staged.offset();
         let named = [at.offset, at.tip.as_ref().map(|tip| tip.offset)];
         match named.into_iter().flatten().find(|&found| found != expected) {
-            Some(found) => Err(Error::UploadOffset { id: self.id, expected, found }),
+            Some(found) => Err(Error::UploadOffset { status: self.status(self.tip()), found }),
             None => Ok(()),
         }
     }
