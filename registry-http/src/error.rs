@@ -26,8 +26,8 @@ const RETRY_SECONDS: u64 = 5;
 #[derive(Debug)]
 pub(crate) struct Failure {
     cause: Box<Cause>,
-    /// Where the client can go on.
-    location: Option<String>,
+    /// Where the client of an upload session can go on, and how many bytes of it are stored.
+    session: Option<(String, u64)>,
 }
 
 #[derive(Debug)]
@@ -39,27 +39,27 @@ enum Cause {
 
 impl<R: Into<Refusal>> From<R> for Failure {
     fn from(refusal: R) -> Self {
-        Self { cause: Box::new(Cause::Refused(refusal.into())), location: None }
+        Self { cause: Box::new(Cause::Refused(refusal.into())), session: None }
     }
 }
 
 impl From<Denial> for Failure {
     fn from(denial: Denial) -> Self {
-        Self { cause: Box::new(Cause::Denied(denial)), location: None }
+        Self { cause: Box::new(Cause::Denied(denial)), session: None }
     }
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { cause: Box::new(Cause::Store(error)), location: None }
+        Self { cause: Box::new(Cause::Store(error)), session: None }
     }
 }
 
 impl Failure {
-    /// Tells the client where it can go on.
+    /// Tells the client of an upload session where it can go on, and how much of it is stored.
     #[must_use]
-    pub(crate) fn with_location(mut self, location: String) -> Self {
-        self.location = Some(location);
+    pub(crate) fn with_session(mut self, location: String, stored: u64) -> Self {
+        self.session = Some((location, stored));
         self
     }
 
@@ -92,8 +92,9 @@ impl Failure {
             }
         }
         let mut response = wire.into_response();
-        if let Some(location) = self.location {
+        if let Some((location, stored)) = self.session {
             response.headers_mut().insert(LOCATION, headers::value(&location));
+            response.headers_mut().insert(RANGE, headers::value(range::stored(stored)));
         }
         response
     }
@@ -211,9 +212,8 @@ fn of_store(error: &Error) -> Wire {
         Error::UploadUnknown { .. } => {
             Wire::new(StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN", error)
         }
-        Error::UploadOffset { status, .. } => {
+        Error::UploadOffset { .. } => {
             Wire::new(StatusCode::RANGE_NOT_SATISFIABLE, "BLOB_UPLOAD_INVALID", error)
-                .with(RANGE, &range::stored(status.tip.offset))
         }
         // The session is sound and belongs to the newer request; the client of this one has most likely gone.
         Error::UploadSuperseded { .. } => {
@@ -329,7 +329,7 @@ mod tests {
         let tip = Tip { offset: 10, token: None };
         let status = UploadStatus { id, tip, started_at: UNIX_EPOCH };
         let error = Error::UploadOffset { status, found: 5 };
-        let failure = Failure::from(error).with_location("/v2/x".to_owned());
+        let failure = Failure::from(error).with_session("/v2/x".to_owned(), 10);
         let (head, body) = told(failure).await;
         assert_eq!(head.status(), 416);
         assert_eq!(head.headers()[RANGE], "0-9");

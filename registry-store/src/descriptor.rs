@@ -89,3 +89,12 @@ where
 {
     Ok(Option::<T>::deserialize(from)?.unwrap_or_default())
 }
+
+/// With `#[serde(default)]`: absent, `null`, or there.
+pub(crate) fn there_or_null<'de, T, D>(from: D) -> Result<Option<Option<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Option::deserialize(from).map(Some)
+}

@@ -6,7 +6,7 @@ use registry_store::digest::Digest;
 use registry_store::error::Error;
 use registry_store::name::RepositoryName;
 use registry_store::upload_status::UploadStatus;
-use registry_store::uploads::ResumeAt;
+use registry_store::uploads::{ResumeAt, Uploads};
 
 use super::report::Report;
 use super::{Answer, Call};
@@ -64,7 +64,10 @@ pub(super) async fn append(
     body: &mut RequestBody,
 ) -> Answer {
     let uploads = call.repository(&target.name).uploads();
-    let at = resume_at(call, &target, body)?;
+    let at = match resume_at(call, &target, body) {
+        Ok(at) => at,
+        Err(refusal) => return Err(with_status(call, &uploads, target, refusal).await),
+    };
     match uploads.append(target.id, at, body).await {
         Ok(status) => Ok(session(call, &target.name, &status, StatusCode::ACCEPTED)),
         Err(error) => Err(resumable(call, &target.name, error)),
@@ -79,7 +82,10 @@ pub(super) async fn commit(
     body: &mut RequestBody,
 ) -> Answer {
     let uploads = call.repository(&target.name).uploads();
-    let at = resume_at(call, &target, body)?;
+    let at = match resume_at(call, &target, body) {
+        Ok(at) => at,
+        Err(refusal) => return Err(with_status(call, &uploads, target, refusal).await),
+    };
     match uploads.commit(target.id, at, digest, body).await {
         Ok(size) => Ok(created(call, &target.name, digest, size, Action::Push)),
         Err(error) => Err(resumable(call, &target.name, error)),
@@ -107,6 +113,25 @@ fn resume_at(
     Ok(ResumeAt { tip: target.tip.clone(), offset: part.map(|part| part.start) })
 }
 
+/// A client whose range can belong nowhere is told where its session is, as one whose range belongs elsewhere.
+async fn with_status(
+    call: &Call<'_>,
+    uploads: &Uploads,
+    target: UploadTarget,
+    refusal: Refusal,
+) -> Failure {
+    if !matches!(refusal, Refusal::ContentRangeBackwards { .. }) {
+        return refusal.into();
+    }
+    match uploads.status(target.id, target.tip).await {
+        Ok(status) => {
+            let location = call.links.upload(&target.name, &status);
+            Failure::from(refusal).with_session(location, status.tip.offset)
+        }
+        Err(error) => error.into(),
+    }
+}
+
 /// A client that was wrong about the offset is told the right one, and an address that goes on from there.
 ///
 /// Both are what was found then. To look again would stop a request that has come meanwhile and is right.
@@ -115,7 +140,8 @@ fn resumable(call: &Call<'_>, name: &RepositoryName, error: Error) -> Failure {
         return error.into();
     };
     let location = call.links.upload(name, status);
-    Failure::from(error).with_location(location)
+    let stored = status.tip.offset;
+    Failure::from(error).with_session(location, stored)
 }
 
 fn session(

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::descriptor::{Descriptor, null_as_default, some_from_text};
+use crate::descriptor::{Descriptor, null_as_default, some_from_text, there_or_null};
 use crate::digest::{Algorithm, Digest};
 use crate::media_type::MediaType;
 
@@ -71,7 +71,7 @@ impl Manifest {
         if bytes.len() > MAX_MANIFEST_SIZE {
             return Err(ManifestError::TooLarge { found: bytes.len() });
         }
-        json::reject_duplicate_names(&bytes)?;
+        json::reject_what_reads_differently(&bytes)?;
         let document: Document =
             serde_json::from_slice(&bytes).map_err(|error| ManifestError::json(&error))?;
         if document.schema_version != 2 {
@@ -197,7 +197,8 @@ struct Document {
     artifact_type: Option<MediaType>,
     config: Option<Descriptor>,
     layers: Option<Vec<Descriptor>>,
-    manifests: Option<Vec<Descriptor>>,
+    #[serde(default, deserialize_with = "there_or_null")]
+    manifests: Option<Option<Vec<Descriptor>>>,
     subject: Option<Descriptor>,
     #[serde(default, deserialize_with = "null_as_default")]
     annotations: BTreeMap<String, String>,
@@ -207,19 +208,23 @@ impl Document {
     fn media_type(&self, content_type: Option<&MediaType>) -> Result<MediaType, ManifestError> {
         let claimed = content_type.filter(|claimed| claimed.as_str() != "application/json");
         match (claimed, &self.media_type) {
-            (Some(claimed), Some(own)) if claimed != own => Err(ManifestError::MediaTypeMismatch {
-                expected: claimed.clone(),
-                found: own.clone(),
-            }),
-            (_, Some(own)) => Ok(own.clone()),
-            // Whoever reads the document later sees only its bytes, and takes one without a type for OCI's.
-            (Some(claimed), None) if claimed.as_str().starts_with("application/vnd.docker.") => {
-                Err(ManifestError::Field {
-                    message: format!("a {claimed} needs its mediaType field"),
+            (Some(claimed), Some(own)) if !is_same(claimed, own) => {
+                Err(ManifestError::MediaTypeMismatch {
+                    expected: claimed.clone(),
+                    found: own.clone(),
                 })
             }
-            (Some(claimed), None) => Ok(claimed.clone()),
-            (None, None) if self.manifests.is_some() => {
+            (_, Some(own)) => Ok(own.clone()),
+            // Whoever reads the document later sees only its bytes, and takes one without a type for OCI's.
+            (Some(claimed), None) => match known(claimed) {
+                Some(docker) if docker.starts_with("application/vnd.docker.") => {
+                    let message = format!("a manifest of type {docker} has a field mediaType");
+                    Err(ManifestError::Field { message })
+                }
+                Some(known) => Ok(MediaType::constant(known)),
+                None => Ok(claimed.clone()),
+            },
+            (None, None) if matches!(self.manifests, Some(Some(_))) => {
                 Ok(MediaType::constant(MediaType::OCI_INDEX))
             }
             (None, None) => Ok(MediaType::constant(MediaType::OCI_MANIFEST)),
@@ -230,7 +235,7 @@ impl Document {
     // shape refuses the fields of the other.
 
     fn image(&self) -> Result<ImageManifest, ManifestError> {
-        if self.manifests.is_some() {
+        if matches!(self.manifests, Some(Some(_))) {
             return Err(ManifestError::field("an image manifest has no field manifests"));
         }
         let config =
@@ -242,10 +247,23 @@ impl Document {
         if self.config.is_some() || self.layers.is_some() {
             return Err(ManifestError::field("an index has neither config nor layers"));
         }
-        let manifests =
-            self.manifests.clone().ok_or(ManifestError::field("an index has a field manifests"))?;
-        Ok(ImageIndex { manifests })
+        let manifests = self.manifests.clone();
+        let manifests = manifests.ok_or(ManifestError::field("an index has a field manifests"))?;
+        // Go writes an empty list as `null`.
+        Ok(ImageIndex { manifests: manifests.unwrap_or_default() })
     }
+}
+
+/// Does a request call a document what it calls itself? The case does not matter in a header (RFC 9110 §8.3.1).
+fn is_same(claimed: &MediaType, own: &MediaType) -> bool {
+    claimed.as_str().eq_ignore_ascii_case(own.as_str())
+}
+
+/// The type of manifest that a request calls its document.
+fn known(claimed: &MediaType) -> Option<&'static str> {
+    use MediaType as M;
+    let types = [M::OCI_MANIFEST, M::OCI_INDEX, M::DOCKER_MANIFEST, M::DOCKER_LIST];
+    types.into_iter().find(|known| claimed.as_str().eq_ignore_ascii_case(known))
 }
 
 /// Why bytes are not a manifest that is accepted.

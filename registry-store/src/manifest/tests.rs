@@ -163,7 +163,8 @@ fn bad_json_and_bad_descriptors_are_refused() {
         let mut document = image();
         document["layers"][0][field] = value.clone();
         let error = parse(MediaType::OCI_MANIFEST, &document).unwrap_err();
-        assert!(matches!(error, ManifestError::Json { .. }), "{field} {value}: {error}");
+        let expected = matches!(error, ManifestError::Json { .. } | ManifestError::Field { .. });
+        assert!(expected, "{field} {value}: {error}");
     }
 }
 
@@ -179,7 +180,7 @@ fn names_must_be_unique_at_every_depth() {
 
 #[test]
 fn nesting_is_bounded() {
-    let text = "[".repeat(100_000);
+    let text = format!("{{\"x\":{}", "[".repeat(100_000));
     assert!(matches!(Manifest::parse(None, text.into()), Err(ManifestError::Json { .. })));
 }
 
@@ -246,4 +247,116 @@ proptest! {
         let text = serde_json::to_string(&descriptor).unwrap();
         prop_assert_eq!(serde_json::from_str::<Descriptor>(&text).unwrap(), descriptor);
     }
+}
+
+fn refused(media_type: &str, text: &str) -> ManifestError {
+    let content_type = media_type.parse().unwrap();
+    let parsed = Manifest::parse(Some(&content_type), text.to_owned().into());
+    parsed.expect_err(text)
+}
+
+/// `image()` with one piece of its text replaced.
+fn image_with(from: &str, to: &str) -> String {
+    let text = image().to_string();
+    assert!(text.contains(from), "{from} in {text}");
+    text.replacen(from, to, 1)
+}
+
+#[test]
+fn a_list_is_no_manifest_and_no_descriptor_though_a_derived_reader_would_take_it() {
+    let list = json!([2, MediaType::OCI_INDEX, "", null, null, [], null, {}]).to_string();
+    refused(MediaType::OCI_INDEX, &list);
+    let mut document = image();
+    let digest = document["config"]["digest"].clone();
+    document["config"] = json!(["application/json", digest, 6]);
+    refused(MediaType::OCI_MANIFEST, &document.to_string());
+    let mut document = image();
+    document["subject"] = json!(["application/json", digest, 6]);
+    refused(MediaType::OCI_MANIFEST, &document.to_string());
+    for text in ["null", "2", "\"x\"", "true", "1.5"] {
+        refused(MediaType::OCI_INDEX, text);
+    }
+}
+
+#[test]
+fn a_field_in_another_spelling_is_refused_because_go_would_read_it_too() {
+    for (from, to) in [
+        ("\"layers\":", "\"Layers\":"),
+        ("\"layers\":", "\"layers\":[],\"LAYERS\":"),
+        ("\"mediaType\":", "\"mediatype\":"),
+        ("\"digest\":", "\"dige\u{17f}t\":"),
+        ("\"size\":", "\"Size\":1,\"size\":"),
+        ("\"schemaVersion\":", "\"\u{17f}chemaVersion\":"),
+    ] {
+        let error = refused(MediaType::OCI_MANIFEST, &image_with(from, to));
+        let told = error.to_string();
+        assert!(told.starts_with("expected the field ") && !told.contains(" at line "), "{told}");
+    }
+    // Elsewhere a name is a name.
+    let free =
+        image_with("{", "{\"annotations\":{\"size\":\"1\",\"Size\":\"2\"},\"x\":{\"Layers\":1},");
+    Manifest::parse(None, free.into()).unwrap();
+}
+
+#[test]
+fn a_platform_is_an_object_of_texts_and_a_size_fits_into_an_int64() {
+    let index = |entry: &str| {
+        let mut entry: Value = serde_json::from_str(entry).unwrap();
+        let base = descriptor(b"m");
+        for (name, value) in base.as_object().unwrap() {
+            let fields = entry.as_object_mut().unwrap();
+            fields.entry(name.clone()).or_insert(value.clone());
+        }
+        json!({ "schemaVersion": 2, "manifests": [entry] }).to_string()
+    };
+    for entry in [
+        r#"{"platform":"linux/amd64"}"#,
+        r#"{"platform":["linux"]}"#,
+        r#"{"platform":{"os":1}}"#,
+        r#"{"platform":{"OS":"linux"}}"#,
+        r#"{"platform":{"os.features":"x"}}"#,
+        r#"{"platform":{"features":[1]}}"#,
+        r#"{"size":9223372036854775808}"#,
+        r#"{"size":-1}"#,
+        r#"{"size":1.0}"#,
+        r#"{"size":"1"}"#,
+        r#"{"data":1}"#,
+        r#"{"urls":"x"}"#,
+    ] {
+        refused(MediaType::OCI_INDEX, &index(entry));
+    }
+    for entry in [
+        r#"{"platform":null}"#,
+        r#"{"platform":{"os":"linux","os.features":["x"],"features":null,"new":{"OS":1}}}"#,
+        r#"{"size":9223372036854775807,"digest":"foo:bar"}"#,
+        r#"{"data":"e30=","urls":null}"#,
+    ] {
+        Manifest::parse(None, index(entry).into()).unwrap();
+    }
+}
+
+#[test]
+fn an_empty_list_may_be_written_as_null_as_go_does() {
+    let index = json!({ "schemaVersion": 2, "mediaType": MediaType::OCI_INDEX, "manifests": null });
+    let parsed = parse(MediaType::OCI_INDEX, &index).unwrap();
+    assert_eq!(parsed.dependencies().count(), 0);
+    let without = json!({ "schemaVersion": 2, "mediaType": MediaType::OCI_INDEX });
+    parse(MediaType::OCI_INDEX, &without).unwrap_err();
+    // Null says nothing of what the document is.
+    let mut document = image();
+    document["manifests"] = Value::Null;
+    parse(MediaType::OCI_MANIFEST, &document).unwrap();
+    document["manifests"] = json!([]);
+    parse(MediaType::OCI_MANIFEST, &document).unwrap_err();
+}
+
+#[test]
+fn the_case_of_a_content_type_does_not_matter() {
+    let upper = MediaType::OCI_MANIFEST.to_uppercase();
+    assert_eq!(parse(&upper, &image()).unwrap().media_type().as_str(), MediaType::OCI_MANIFEST);
+    let mut document = image();
+    document.as_object_mut().unwrap().remove("mediaType");
+    assert_eq!(parse(&upper, &document).unwrap().media_type().as_str(), MediaType::OCI_MANIFEST);
+    let docker = MediaType::DOCKER_MANIFEST.to_uppercase();
+    parse(&docker, &document).unwrap_err();
 }
