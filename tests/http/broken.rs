@@ -81,6 +81,7 @@ async fn a_body_that_stalls_is_given_up() {
     let sent = format!("PATCH {location} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc");
     let answered = exchange(&server, &sent).await;
     assert!(answered.starts_with("HTTP/1.1 408 "), "{answered}");
+    assert!(answered.contains("{\"errors\":[{\"code\":\"SIZE_INVALID\","), "{answered}");
     assert!(answered.to_lowercase().contains("\r\nconnection: close\r\n"), "{answered}");
 }
 
@@ -96,7 +97,10 @@ async fn a_newer_request_on_a_session_stops_the_older() {
     let mut other = server.connect(Protocol::Http1).await;
     let mut older = other.send(ask(Method::PATCH, &location), streamed(parts)).boxed();
     // The older request ends only by being stopped, which the first question after its beginning does.
+    let mut questions = 0;
     let stopped = loop {
+        questions += 1;
+        assert!(questions <= 10_000, "the older request goes on");
         let newer = client.send(ask(Method::GET, &location), whole("")).boxed();
         match future::select(&mut older, newer).await {
             Either::Left((stopped, newer)) => {
