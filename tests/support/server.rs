@@ -144,9 +144,8 @@ impl Client {
     fn address(&self, mut request: Request<ClientBody>) -> Request<ClientBody> {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
         let named = request.headers_mut().remove(HOST);
-        let host = named.unwrap_or_else(|| {
-            self.address.to_string().parse().expect("an address and a port")
-        });
+        let host = named
+            .unwrap_or_else(|| self.address.to_string().parse().expect("an address and a port"));
         let uri = match self.protocol {
             Protocol::Http1 => {
                 request.headers_mut().insert(HOST, host);
