@@ -65,7 +65,7 @@ fn a_connection_is_kept_for_the_next_request() {
 fn a_thousand_idle_connections_are_kept_and_each_is_answered_again() {
     const MOST: u64 = 1024;
     let root = TempDir::new().unwrap();
-    // The registry inherits what is allowed here. Half of a connection is its file, half is this program's.
+    // The registry inherits what is allowed here. Each connection takes a descriptor there, and one here.
     let limits = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limits.maximum, ..limits }).unwrap();
     let allowed = limits.maximum.unwrap_or(u64::MAX).saturating_sub(200).min(MOST);

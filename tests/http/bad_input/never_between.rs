@@ -29,13 +29,15 @@ use super::{CONFIG, HELLO, MANIFEST_TYPE, Registry, fill, good_image};
 
 /// Polls that a request may need, with room.
 const MOST_POLLS: usize = 1000;
-/// More than one connection's buffers hold.
-const LARGE: usize = 8 << 20;
+/// More than one read of a file brings, and one write to a connection takes.
+const LARGE: usize = 2 << 20;
+/// More than the buffers of a connection hold.
+const LARGEST: usize = 16 << 20;
 /// More than one page of what is read of a directory.
 const TAGS: usize = 10_000;
 
-fn large() -> Vec<u8> {
-    (0..LARGE).map(|at| (at % 251) as u8).collect()
+fn content(size: usize) -> Vec<u8> {
+    (0..size).map(|at| (at % 251) as u8).collect()
 }
 
 /// A manifest that is not pushed yet.
@@ -52,7 +54,7 @@ struct Asked {
 }
 
 fn requests() -> Vec<Asked> {
-    let (hello, large) = (Digest::sha256(HELLO), Digest::sha256(&large()));
+    let (hello, large) = (Digest::sha256(HELLO), Digest::sha256(&content(LARGE)));
     let manifest = Digest::sha256(good_image().bytes());
     let other = other();
     let by_digest = Digest::sha256(other.bytes());
@@ -113,7 +115,7 @@ impl Asked {
 /// What is there besides.
 async fn fill_more(store: &Store) {
     let app = repository(store, "app");
-    push(&app, &large()).await;
+    push(&app, &content(LARGE)).await;
     push_manifest(&app, &good_image(), &["v2", "v3"]).await;
 }
 
@@ -252,7 +254,9 @@ fn add_tags(registry: &Registry) {
 fn a_long_answer_whose_client_is_gone_in_the_middle_is_given_to_the_next_whole() {
     let mut registry = registry();
     add_tags(&registry);
-    let blob = format!("/v2/app/blobs/{}", Digest::sha256(&large()));
+    let content = content(LARGEST);
+    let digest = registry.runtime.block_on(push(&repository(&registry.store, "app"), &content));
+    let blob = format!("/v2/app/blobs/{digest}");
     for url in [&blob, "/v2/app/tags/list"] {
         let mut sent = Vec::new();
         write!(sent, "GET {url} HTTP/1.1\r\nHost: x\r\n\r\n").expect("memory takes all");
@@ -261,7 +265,7 @@ fn a_long_answer_whose_client_is_gone_in_the_middle_is_given_to_the_next_whole()
             registry.settles();
         }
     }
-    registry.pulls("app", &large());
+    registry.pulls("app", &content);
     let tags = registry.runtime.block_on(async {
         let service = service(registry.store.clone(), Options::default());
         let (line, body) = ("GET /v2/app/tags/list".to_owned(), Bytes::new());
