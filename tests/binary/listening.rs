@@ -12,6 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use registry_store::digest::Digest;
 use registry_tests::plain_http::{answer, connect, request};
 use registry_tests::registry_process::{RegistryProcess, program};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
@@ -57,6 +58,28 @@ fn a_connection_is_kept_for_the_next_request() {
     for _ in 0..3 {
         write!(stream, "GET /v2/ HTTP/1.1\r\nHost: {}\r\n\r\n", registry.address()).unwrap();
         assert_eq!(answer(&mut stream, true).status, 200);
+    }
+}
+
+#[test]
+fn a_thousand_idle_connections_are_kept_and_each_is_answered_again() {
+    const MOST: u64 = 1024;
+    let root = TempDir::new().unwrap();
+    // The registry inherits what is allowed here. Each connection takes a descriptor there, and one here.
+    let limits = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limits.maximum, ..limits }).unwrap();
+    let allowed = limits.maximum.unwrap_or(u64::MAX).saturating_sub(200).min(MOST);
+    assert!(allowed >= MOST / 2, "expected more file descriptors to be allowed than {limits:?}");
+
+    let registry = RegistryProcess::start(root.path());
+    let mut connections: Vec<_> = (0..allowed).map(|_| connect(registry.address())).collect();
+    for _ in 0..2 {
+        for stream in &mut connections {
+            write!(stream, "GET /v2/ HTTP/1.1\r\nHost: {}\r\n\r\n", registry.address()).unwrap();
+        }
+        for stream in &mut connections {
+            assert_eq!(answer(stream, true).status, 200);
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use registry_store::manifest::Manifest;
 use registry_tests::documents::{descriptor_of, image, image_document, manifest};
 use registry_tests::registry_process::{RegistryProcess, program};
 use registry_tests::server::{Answer, Client, Protocol, whole};
+use rustix::fs::statvfs;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -37,10 +38,20 @@ fn expect_little_more(registry: &RegistryProcess, before: u64) {
     assert!(growth <= GROWTH, "expected at most {GROWTH} KiB more, found {growth} KiB");
 }
 
-/// A directory for names in their hundreds of thousands, in memory where that can be: to remove so many from a
-/// medium can take minutes.
+/// A directory for names in their hundreds of thousands, in memory where that has room for them: to remove so many
+/// from a medium can take minutes.
 fn in_memory() -> TempDir {
-    TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap()
+    // A tag is two directories and a link in them, and all tests here run at the same time.
+    const INODES: u64 = 10 * TAGS as u64;
+    const BYTES: u64 = 256 << 20;
+    let memory = Path::new("/dev/shm");
+    let has_room = statvfs(memory).is_ok_and(|found| {
+        // Where inodes are not counted there are none of them.
+        let inodes = found.f_files == 0 || found.f_favail >= INODES;
+        inodes && found.f_bavail.saturating_mul(found.f_frsize) >= BYTES
+    });
+    let made = if has_room { TempDir::new_in(memory) } else { TempDir::new() };
+    made.or_else(|_| TempDir::new()).unwrap()
 }
 
 /// Files with content, most of which share one file: to make a new one for each would take longer.

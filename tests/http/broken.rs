@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -12,9 +13,12 @@ use futures::channel::{mpsc, oneshot};
 use futures::future::{self, Either};
 use futures::{FutureExt as _, SinkExt as _, StreamExt as _, stream};
 use http::{Method, Request, request};
+use hyper::server;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use registry_http::{Options, UploadSecret, service};
 use registry_store::backend::{Backend, ErrorKind, MemoryBackend};
-use registry_store::digest::Digest;
+use registry_store::digest::{Algorithm, Digest};
 use registry_store::options::StoreOptions;
 use registry_store::store::Store;
 use registry_tests::backends::{CountedBackend, Fault, FaultyBackend, Method as Call, Moment};
@@ -23,9 +27,10 @@ use registry_tests::plain_http;
 use registry_tests::server::{Client, Protocol, Server, streamed, whole};
 use registry_tests::world::{World, push, repository};
 use serde_json::json;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 
 use crate::cut::CutBackend;
 use crate::fixture::Fixture;
@@ -81,7 +86,113 @@ async fn a_body_that_stalls_is_given_up() {
     let sent = format!("PATCH {location} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc");
     let answered = exchange(&server, &sent).await;
     assert!(answered.starts_with("HTTP/1.1 408 "), "{answered}");
+    assert!(answered.contains("{\"errors\":[{\"code\":\"SIZE_INVALID\","), "{answered}");
     assert!(answered.to_lowercase().contains("\r\nconnection: close\r\n"), "{answered}");
+}
+
+/// A connection in memory to a registry that waits `SILENCE` for the next part of a body, and a PATCH begun on it.
+async fn begin_over_memory(fixture: &Fixture, length: usize) -> DuplexStream {
+    let options = Options { body_idle_timeout: SILENCE, ..Options::default() };
+    let location = fixture.world.repository("new").uploads().start(Algorithm::Sha256).await;
+    let id = location.expect("a session").id;
+    let (mut client, server) = duplex(1024);
+    let service = TowerToHyperService::new(fixture.service(options));
+    tokio::spawn(
+        server::conn::http1::Builder::new().serve_connection(TokioIo::new(server), service),
+    );
+    let head = format!(
+        "PATCH /v2/new/blobs/uploads/{id} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+    );
+    client.write_all(head.as_bytes()).await.expect("a connection");
+    client
+}
+
+const SILENCE: Duration = Duration::from_secs(10);
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_body_outlasts_the_bound_on_silence_for_as_long_as_it_moves() {
+    let fixture = Fixture::new().await;
+    let mut client = begin_over_memory(&fixture, 20).await;
+    for _ in 0..20 {
+        // The clock stands still: it is moved on as soon as there is nothing else to do.
+        sleep(SILENCE - Duration::from_secs(1)).await;
+        client.write_all(b"x").await.expect("a connection");
+    }
+    let mut answered = String::new();
+    client.read_to_string(&mut answered).await.expect("an answer");
+    assert!(answered.starts_with("HTTP/1.1 202 "), "{answered}");
+    assert!(answered.contains("\r\nrange: 0-19\r\n"), "{answered}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_body_that_moves_too_late_is_given_up_however_long_it_moved() {
+    let fixture = Fixture::new().await;
+    let mut client = begin_over_memory(&fixture, 20).await;
+    for silence in [SILENCE / 2, SILENCE / 2, SILENCE / 2, SILENCE * 2] {
+        sleep(silence).await;
+        // It may be gone the last time.
+        let _ = client.write_all(b"x").await;
+    }
+    let mut answered = String::new();
+    client.read_to_string(&mut answered).await.expect("an answer");
+    assert!(answered.starts_with("HTTP/1.1 408 "), "{answered}");
+}
+
+/// A registry that takes nothing, and soon has had enough of what it is sent all the same.
+fn soon_cuts() -> Options {
+    let soon = Duration::from_millis(50);
+    Options {
+        read_only: true,
+        drain_limit: 1000,
+        drain_time: soon,
+        discard_time: soon,
+        discard_idle_timeout: soon,
+        ..Options::default()
+    }
+}
+
+/// Parts that a client would send who is not cut off: many gigabytes.
+const ENDLESS: usize = 1 << 17;
+static PART: [u8; 1 << 16] = [b'x'; 1 << 16];
+
+#[tokio::test]
+async fn who_sends_without_end_what_was_refused_is_told_why_and_cut_off() {
+    let fixture = Fixture::new().await;
+    let server = Server::start(fixture.service(soon_cuts())).await;
+    let address = server.address();
+    let answer = spawn_blocking(move || {
+        let mut stream = plain_http::connect(address);
+        let head = format!(
+            "PUT /v2/a/manifests/b HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n",
+            ENDLESS * PART.len()
+        );
+        stream.write_all(head.as_bytes()).expect("a connection");
+        let mut sending = stream.try_clone().expect("a second handle");
+        let sender = thread::spawn(move || (0..ENDLESS).any(|_| sending.write_all(&PART).is_err()));
+        let answer = plain_http::answer(&mut stream, true);
+        assert!(sender.join().expect("no panic"), "all of it was taken");
+        answer
+    });
+    let answer = answer.await.expect("an answer");
+    assert_eq!((answer.status, answer.header("connection")), (405, Some("close")));
+}
+
+#[tokio::test]
+async fn so_is_who_does_it_over_http_2_and_the_connection_goes_on() {
+    let fixture = Fixture::new().await;
+    let server = Server::start(fixture.service(soon_cuts())).await;
+    let mut client = server.connect(Protocol::Http2).await;
+    let (at_the_end, cut_off) = oneshot::channel();
+    let parts = stream::repeat_with(|| Ok(Bytes::from_static(&PART))).take(ENDLESS);
+    let last = stream::once(async move {
+        let _ = at_the_end.send(());
+        Ok(Bytes::new())
+    });
+    let request = ask(Method::PUT, "/v2/a/manifests/b");
+    let answer = client.send(request, streamed(parts.chain(last))).await;
+    assert_eq!(answer.status, 405);
+    cut_off.await.expect_err("the stream is reset before its end");
+    assert_eq!(client.send(ask(Method::GET, "/v2/"), whole("")).await.status, 200);
 }
 
 #[tokio::test]
@@ -96,7 +207,10 @@ async fn a_newer_request_on_a_session_stops_the_older() {
     let mut other = server.connect(Protocol::Http1).await;
     let mut older = other.send(ask(Method::PATCH, &location), streamed(parts)).boxed();
     // The older request ends only by being stopped, which the first question after its beginning does.
+    let mut questions = 0;
     let stopped = loop {
+        questions += 1;
+        assert!(questions <= 10_000, "the older request goes on");
         let newer = client.send(ask(Method::GET, &location), whole("")).boxed();
         match future::select(&mut older, newer).await {
             Either::Left((stopped, newer)) => {

@@ -145,18 +145,26 @@ fn each_image_of_an_index_is_pulled_for_its_platform(bench: &Bench) {
     // The images come from other repositories, so the client mounts their layers.
     let [index, on_here, on_there] = ["app:1", "here:1", "there:1"].map(|name| bench.name(name));
     bench.docker.run(&["manifest", "create", "--insecure", &index, &on_here, &on_there]);
-    bench.docker.run(&["manifest", "annotate", "--arch", "arm64", &index, &on_there]);
+    let (own, other) = architectures(bench);
+    bench.docker.run(&["manifest", "annotate", "--arch", other, &index, &on_there]);
     let digest = bench.docker.run(&["manifest", "push", "--insecure", &index]);
     let digest = digest.lines().last().unwrap();
     let (found, said) = look::manifest(&bench.registry, "app:1");
     assert_eq!(found.to_string(), digest);
     assert_eq!(said["mediaType"], "application/vnd.docker.distribution.manifest.list.v2+json");
 
-    for (platform, id) in [("linux/amd64", here), ("linux/arm64", there)] {
+    for (architecture, id) in [(own.as_str(), here), (other, there)] {
         bench.forget();
-        bench.docker.run(&["pull", "--platform", platform, &index]);
-        assert_eq!(bench.id("app:1"), id, "{platform}");
+        bench.docker.run(&["pull", "--platform", &format!("linux/{architecture}"), &index]);
+        assert_eq!(bench.id("app:1"), id, "{architecture}");
     }
+}
+
+/// That of this machine, which is that of what is built here, and one that is not.
+fn architectures(bench: &Bench) -> (String, &'static str) {
+    let own = bench.docker.run(&["version", "--format", "{{.Server.Arch}}"]);
+    let other = if own == "arm64" { "amd64" } else { "arm64" };
+    (own, other)
 }
 
 fn what_is_not_there_is_unknown(bench: &Bench) {

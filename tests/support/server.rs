@@ -139,18 +139,21 @@ impl Client {
         Ok(Answer { status: head.status, headers: head.headers, body })
     }
 
-    /// Each protocol has its own place for the host. A `Location` may hold one already.
+    /// Each protocol has its own place for the host: `Host` if the test names one, else where it is sent to. A
+    /// `Location` may hold one already.
     fn address(&self, mut request: Request<ClientBody>) -> Request<ClientBody> {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        let host = self.address.to_string();
+        let named = request.headers_mut().remove(HOST);
+        let host = named
+            .unwrap_or_else(|| self.address.to_string().parse().expect("an address and a port"));
         let uri = match self.protocol {
-            Protocol::Http1 => path,
-            Protocol::Http2 => format!("http://{host}{path}"),
+            Protocol::Http1 => {
+                request.headers_mut().insert(HOST, host);
+                path
+            }
+            Protocol::Http2 => format!("http://{}{path}", host.to_str().expect("visible ASCII")),
         };
         *request.uri_mut() = uri.parse().expect("made of parts of a URI");
-        if self.protocol == Protocol::Http1 && !request.headers().contains_key(HOST) {
-            request.headers_mut().insert(HOST, host.parse().expect("an address and a port"));
-        }
         request
     }
 }

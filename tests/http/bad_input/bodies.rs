@@ -183,13 +183,72 @@ fn what_follows_a_body_of_declared_length_is_the_next_request_and_no_part_of_it(
     let answered = send_and_end(&registry, sent.as_bytes());
     assert!(answered.starts_with("HTTP/1.1 202 "), "{answered}");
     assert!(answered.contains("\r\n\r\nHTTP/1.1 200 "), "{answered}");
-    // And if it is none, it is refused as what it is.
-    let location = registry.start("new");
-    let sent = format!("PATCH {location} HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabcdef");
-    let answered = send_and_end(&registry, sent.as_bytes());
-    assert!(answered.starts_with("HTTP/1.1 202 "), "{answered}");
-    assert_eq!(registry.status(&location).0, 3);
-    registry.finish("new", &location, b"abc");
+}
+
+/// Requests that push `abc` in one body, each with the status it is then answered with, and a session of `new` that
+/// two of them are on.
+fn pushes_of_abc(registry: &mut Registry) -> (String, [(String, u16); 3]) {
+    let session = registry.start("new");
+    let digest = Digest::sha256(b"abc");
+    let requests = [
+        (format!("PATCH {session}"), 202),
+        (format!("PUT {session}&digest={digest}"), 201),
+        (format!("POST /v2/new/blobs/uploads/?digest={digest}"), 201),
+    ];
+    (session, requests)
+}
+
+#[test]
+fn what_follows_a_body_and_is_no_request_is_refused_as_that() {
+    for which in 0..3 {
+        let mut registry = Registry::new();
+        let (session, requests) = pushes_of_abc(&mut registry);
+        let (line, status) = &requests[which];
+        let sent = format!("{line} HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabcdef\r\n\r\n");
+        let mut connection = plain_http::connect(registry.address);
+        connection.write_all(sent.as_bytes()).expect("a server that reads");
+        assert_eq!(answer(&mut connection, true).status, *status, "{line}");
+        let refused = answer(&mut connection, true);
+        // The server's own, before there is a request that the service could answer.
+        assert_eq!((refused.status, refused.header("content-length")), (400, Some("0")), "{line}");
+        assert_eq!(connection.read(&mut [0]).expect("an end without a reset"), 0, "{line}");
+        if *status == 201 {
+            registry.pulls("new", b"abc");
+        } else {
+            assert_eq!(registry.status(&session).0, 3);
+            registry.finish("new", &session, b"abc");
+        }
+        registry.works();
+    }
+}
+
+/// RFC 9113 §8.1.1: such a request is malformed, and its stream is reset.
+#[test]
+fn over_http_2_a_body_that_is_not_as_long_as_was_declared_costs_its_stream() {
+    for which in 0..3 {
+        for declared in [2, 5] {
+            let mut registry = Registry::new();
+            let (session, requests) = pushes_of_abc(&mut registry);
+            let (method, url) = requests[which].0.split_once(' ').expect("a method and a URL");
+            let request = Request::builder().method(method).uri(url);
+            let parts = [Ok(Bytes::from_static(b"a")), Ok(Bytes::from_static(b"bc"))];
+            let parts = streamed(stream::iter(parts));
+            let address = registry.address;
+            let answer = registry.runtime.block_on(async {
+                let mut client = Client::connect(address, Protocol::Http2).await;
+                client.try_send(request.header("Content-Length", declared), parts).await
+            });
+            let told = format!("{method} of {declared} bytes");
+            let error = answer.map(|answer| answer.status).expect_err(&told);
+            assert!(format!("{error:?}").contains("PROTOCOL_ERROR"), "{told}: {error:?}");
+            registry.lacks("new", b"abc");
+            // What came of a part may be kept, as of one that broke off.
+            let (offset, _) = registry.status(&session);
+            assert!(offset <= 3 && (method != "POST" || offset == 0), "{told}: {offset}");
+            registry.finish("new", &session, b"abc");
+            registry.works();
+        }
+    }
 }
 
 #[test]

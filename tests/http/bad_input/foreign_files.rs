@@ -10,9 +10,14 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use registry_store::backend::Key;
 use registry_store::digest::Digest;
+use registry_store::layout::{self, RepositoryLayout};
 
-use super::{CONFIG, HELLO, MANIFEST_TYPE, NO_SESSION, Registry, good_image};
+use super::{CONFIG, HELLO, MANIFEST_TYPE, NO_SESSION, Registry, TOOL, good_image};
+
+/// Where everything that Distribution knows lies below the root.
+const DATA: &str = "docker/registry/v2";
 
 /// What can lie where it should not.
 const THINGS: &[&str] = &[
@@ -136,9 +141,49 @@ fn requests(id: &str) -> Vec<Asked> {
     requests
 }
 
-/// Asks for everything; each time the service lives on and nothing outside has changed.
-fn survives(registry: &mut Registry, id: &str, told: &str) {
+/// What can be pulled, each with the files that it is read from: below the root, as the backend has them.
+fn pullable() -> Vec<(String, Vec<u8>, Vec<String>)> {
+    let image = good_image();
+    let manifest = Digest::sha256(image.bytes());
+    let blob = |digest: &Digest| keys(&[layout::blob(digest)]);
+    let layer = |name: &str, content: &[u8]| {
+        let digest = Digest::sha256(content);
+        let link = RepositoryLayout::new(&name.parse().unwrap()).layer_link(&digest);
+        let files = [blob(&digest), keys(&[link])].concat();
+        (format!("/v2/{name}/blobs/{digest}"), content.to_vec(), files)
+    };
+    let app = RepositoryLayout::new(&"app".parse().unwrap());
+    let revision = [blob(&manifest), keys(&[app.revision_link(&manifest)])].concat();
+    let tag = keys(&[app.tag_current_link(&"v1".parse().unwrap())]);
+    vec![
+        layer("app/tools", TOOL),
+        layer("app", CONFIG),
+        layer("app", HELLO),
+        (format!("/v2/app/manifests/{manifest}"), image.bytes().to_vec(), revision.clone()),
+        ("/v2/app/manifests/v1".to_owned(), image.bytes().to_vec(), [revision, tag].concat()),
+    ]
+}
+
+fn keys(keys: &[Key]) -> Vec<String> {
+    keys.iter().map(Key::to_string).collect()
+}
+
+/// Those of [`pullable`] of which nothing lies at or below a place.
+fn untouched(place: &Path) -> Vec<(String, Vec<u8>)> {
+    let touches = |file: &String| Path::new(file).starts_with(place);
+    let all = pullable().into_iter();
+    let untouched = all.filter(|(_, _, files)| !files.iter().any(touches));
+    untouched.map(|(url, content, _)| (url, content)).collect()
+}
+
+/// Asks for everything; each time the service lives on, nothing outside has changed, and what is not affected by what
+/// lies at `place`, a path below the root, can be pulled for as long as nobody deletes it.
+fn survives(registry: &mut Registry, id: &str, place: &Path, told: &str) {
     let before = registry.look_around();
+    let mut untouched = untouched(place);
+    for (url, content) in &untouched {
+        assert_pulls(registry, url, content, told);
+    }
     for asked in requests(id) {
         let told = format!("{told}: {}", asked.line);
         let answer = registry.ask(&asked.line, &[MANIFEST_TYPE], &asked.body);
@@ -159,9 +204,21 @@ fn survives(registry: &mut Registry, id: &str, told: &str) {
             let pulled = registry.ask(format!("GET {url}"), &[], b"");
             assert_eq!((pulled.status, &pulled.body), (200, content), "{told} gave 201");
         }
+        if let Some(deleted) = asked.line.strip_prefix("DELETE ") {
+            // A tag goes with its manifest.
+            untouched.retain(|(url, _)| url != deleted && !url.contains("/manifests/"));
+        }
+        for (url, content) in &untouched {
+            assert_pulls(registry, url, content, &told);
+        }
         assert_eq!(registry.ask("GET /v2/", &[], b"").status, 200, "after {told}");
         assert_eq!(before.changes(&registry.look_around()), "", "{told}");
     }
+}
+
+fn assert_pulls(registry: &mut Registry, url: &str, content: &[u8], told: &str) {
+    let pulled = registry.ask(format!("GET {url}"), &[], b"");
+    assert_eq!((pulled.status, &pulled.body[..]), (200, content), "{told}: {url} is untouched");
 }
 
 fn is_closing(line: &str) -> bool {
@@ -191,8 +248,10 @@ fn anything_may_lie_where_an_object_should() {
             let id = session(&mut registry);
             let place = &objects(&id)[place];
             let outside = registry.root().parent().unwrap().to_owned();
-            put(thing, &registry.path(place), &outside);
-            survives(&mut registry, &id, &format!("{thing} at {place}"));
+            let place = Path::new(DATA).join(place);
+            put(thing, &registry.root().join(&place), &outside);
+            let told = format!("{thing} at {}", place.display());
+            survives(&mut registry, &id, &place, &told);
             registry.works();
         }
     }
@@ -200,24 +259,24 @@ fn anything_may_lie_where_an_object_should() {
 
 /// The places of directories, of everybody's and of `app`.
 const DIRECTORIES: &[&str] = &[
-    "../../../docker",
-    "blobs",
-    "blobs/sha256",
-    "repositories",
-    "repositories/app",
-    "repositories/app/_layers",
-    "repositories/app/_manifests",
-    "repositories/app/_manifests/revisions/sha256",
-    "repositories/app/_manifests/tags",
-    "repositories/app/_manifests/tags/v1",
-    "repositories/app/_manifests/tags/v1/current",
-    "repositories/app/_manifests/tags/v1/index",
-    "repositories/app/_uploads",
-    "repositories/new",
-    "../../../_rs",
-    "../../../_rs/tmp",
-    "../../../_rs/lock",
-    "../../../_rs/quarantine",
+    "docker",
+    "docker/registry/v2/blobs",
+    "docker/registry/v2/blobs/sha256",
+    "docker/registry/v2/repositories",
+    "docker/registry/v2/repositories/app",
+    "docker/registry/v2/repositories/app/_layers",
+    "docker/registry/v2/repositories/app/_manifests",
+    "docker/registry/v2/repositories/app/_manifests/revisions/sha256",
+    "docker/registry/v2/repositories/app/_manifests/tags",
+    "docker/registry/v2/repositories/app/_manifests/tags/v1",
+    "docker/registry/v2/repositories/app/_manifests/tags/v1/current",
+    "docker/registry/v2/repositories/app/_manifests/tags/v1/index",
+    "docker/registry/v2/repositories/app/_uploads",
+    "docker/registry/v2/repositories/new",
+    "_rs",
+    "_rs/tmp",
+    "_rs/lock",
+    "_rs/quarantine",
 ];
 
 /// Those of [`THINGS`] that are each another matter where a directory should be.
@@ -231,13 +290,9 @@ fn anything_may_lie_where_a_directory_should() {
             let mut registry = Registry::new();
             let id = session(&mut registry);
             let outside = registry.root().parent().unwrap().to_owned();
-            let path = registry.root().join(
-                place
-                    .strip_prefix("../../../")
-                    .map_or_else(|| format!("docker/registry/v2/{place}"), str::to_owned),
-            );
+            let path = registry.root().join(place);
             put(thing, &path, &outside);
-            survives(&mut registry, &id, &format!("{thing} at {place}"));
+            survives(&mut registry, &id, Path::new(place), &format!("{thing} at {place}"));
             // With it goes the damage.
             put("a file of something else", &path, &outside);
             fs::remove_file(&path).unwrap();

@@ -8,6 +8,7 @@ mod foreign_files;
 mod leaving;
 mod manifests;
 mod names;
+mod never_between;
 mod oddities;
 mod ranges;
 mod seen;

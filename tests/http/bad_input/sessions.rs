@@ -1,11 +1,14 @@
 //! Upload sessions: requests that come twice, at once, for another's session or for none.
 
+use std::io::Write as _;
+
 use bytes::Bytes;
 use futures::channel::mpsc;
 use futures::{SinkExt as _, future};
 use http::{Method, Request};
 use registry_store::digest::Digest;
-use registry_tests::server::{Client, Protocol, streamed, whole};
+use registry_tests::plain_http::{self, answer};
+use registry_tests::server::{Client, Protocol, streamed};
 
 use super::{NO_SESSION, Registry};
 
@@ -90,6 +93,7 @@ const LENGTH: usize = 701_001;
 #[test]
 fn of_two_parts_sent_at_once_one_is_taken_and_never_a_mixture() {
     let mut registry = Registry::new();
+    let mut taken = 0;
     for _ in 0..10 {
         let location = registry.start("new");
         let statuses = at_once(
@@ -100,6 +104,9 @@ fn of_two_parts_sent_at_once_one_is_taken_and_never_a_mixture() {
         assert!(statuses.iter().filter(|status| **status == 202).count() <= 1, "{statuses:?}");
         let (offset, now) = registry.status(&location);
         assert!(offset <= LENGTH && (offset == LENGTH || !statuses.contains(&202)), "{offset}");
+        // Who was stopped had stored something, or else the other begins where it should.
+        assert!(offset > 0, "after {statuses:?} there is nothing");
+        taken += usize::from(statuses.contains(&202));
         // What is there is of one of them: by which it can be closed.
         let closed = [b'a', b'b'].map(|byte| {
             let digest = Digest::sha256(&vec![byte; offset]);
@@ -110,6 +117,7 @@ fn of_two_parts_sent_at_once_one_is_taken_and_never_a_mixture() {
             "after {statuses:?} {offset} bytes are a mixture: {closed:?}"
         );
     }
+    assert!(taken > 0, "no part came through");
     registry.works();
 }
 
@@ -305,24 +313,20 @@ fn a_close_with_the_wrong_digest_leaves_the_session_as_it_was() {
 fn a_session_is_deleted_while_a_part_of_it_is_sent() {
     let mut registry = Registry::new();
     let location = registry.start("new");
-    let address = registry.address;
     let before = registry.look().without("repositories/new");
-    registry.runtime.block_on(async {
-        let (mut sender, parts) = mpsc::channel(1);
-        sender.send(Ok(Bytes::from_static(b"abc"))).await.expect("room for one");
-        let patch = Request::builder().method(Method::PATCH).uri(location.clone());
-        let patched = tokio::spawn(async move {
-            let mut client = Client::connect(address, Protocol::Http1).await;
-            client.send(patch, streamed(parts)).await.status.as_u16()
-        });
-        let mut client = Client::connect(address, Protocol::Http1).await;
-        let delete = Request::builder().method(Method::DELETE).uri(location.clone());
-        assert_eq!(client.send(delete, whole("")).await.status, 204);
-        drop(sender);
-        let status = patched.await.expect("no panic");
-        assert!([404, 409].contains(&status), "{status}");
-    });
-    assert_eq!(registry.ask(format!("GET {location}"), &[], b"").status, 404);
+    let mut patch = plain_http::connect(registry.address);
+    let head = format!(
+        "PATCH {location} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n"
+    );
+    patch.write_all(head.as_bytes()).expect("a server that reads");
+    // Its body is asked for when the session is taken up.
+    assert_eq!(answer(&mut patch, false).status, 100);
+    patch.write_all(b"abc").expect("a server that reads");
+
+    assert_eq!(registry.ask(format!("DELETE {location}"), &[], b"").status, 204);
+    let stopped = answer(&mut patch, true);
+    registry.is_error(&stopped, (409, "BLOB_UPLOAD_INVALID"), "PATCH");
+    registry.refuses(format!("GET {location}"), &[], b"", (404, "BLOB_UPLOAD_UNKNOWN"));
     assert_eq!(before.changes(&registry.look().without("repositories/new")), "");
     registry.works();
 }

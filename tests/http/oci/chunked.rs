@@ -290,5 +290,6 @@ async fn item_052_an_unknown_session_is_not_found() {
             assert_eq!(answer.status, 404, "{line}: {answer:?}");
             is_refused(&answer, 404, "BLOB_UPLOAD_UNKNOWN");
         }
+        is(&registry.head(&location).await, 404);
     }
 }

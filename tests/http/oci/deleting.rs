@@ -220,3 +220,15 @@ async fn item_095_a_manifest_that_was_pushed_is_found_by_a_teardown_whatever_wen
         }
     }
 }
+
+#[tokio::test]
+async fn item_095_a_tag_whose_manifest_was_deleted_before_has_gone_with_it() {
+    let mut registry = Registry::new().await;
+    let digest = registry.push_image("a", Some("v1"), &[b"layer"]).await;
+    is(&registry.delete(&format!("/v2/a/manifests/{digest}")).await, 202);
+    is_refused(&registry.delete("/v2/a/manifests/v1").await, 404, "MANIFEST_UNKNOWN");
+    is_refused(&registry.get("/v2/a/manifests/v1").await, 404, "MANIFEST_UNKNOWN");
+    for content in [&b"{}"[..], b"layer"] {
+        is(&registry.delete(&format!("/v2/a/blobs/{}", sha256(content))).await, 202);
+    }
+}

@@ -1,7 +1,7 @@
 //! The checklist of what OCI asks of a registry, item by item.
 //!
 //! `checklist.txt` has the items. Each that is in scope has a test, or several, named `item_NNN_<sentence>`, and
-//! `coverage` fails if one has none.
+//! `coverage` fails if one has none. It also plays all of them on a directory.
 
 mod access;
 mod blobs_pull;

@@ -9,6 +9,7 @@ use registry_store::media_type::MediaType;
 use registry_tests::server::{Answer, Client, ClientBody, Protocol, Server, streamed, whole};
 use registry_tests::world::World;
 use serde_json::{Value, json};
+use tempfile::{tempdir, tempdir_in};
 
 pub(super) const BOTH: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
 
@@ -34,6 +35,18 @@ pub(super) const CODES: [&str; 14] = [
     "TOOMANYREQUESTS",
 ];
 
+/// Set where the items are played on a directory, which `coverage.rs` does.
+pub(super) const IN_A_DIRECTORY: &str = "REGISTRY_TESTS_OCI_IN_A_DIRECTORY";
+
+/// On memory, or on a directory that is in memory where Linux has its place for that.
+fn world() -> World {
+    if std::env::var_os(IN_A_DIRECTORY).is_none() {
+        return World::memory();
+    }
+    let directory = tempdir_in("/dev/shm").or_else(|_| tempdir());
+    World::in_directory(directory.expect("room for a directory"))
+}
+
 /// A registry of its own, and one connection to it.
 pub(super) struct Registry {
     pub(super) world: World,
@@ -53,7 +66,7 @@ impl Registry {
     }
 
     pub(super) async fn with(options: Options, protocol: Protocol) -> Self {
-        let world = World::memory();
+        let world = world();
         let server = Server::start(service(world.store.clone(), options)).await;
         let client = server.connect(protocol).await;
         Self { world, server, client }

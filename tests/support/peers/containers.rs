@@ -88,7 +88,7 @@ impl Containers {
             path("run"),
         );
         let containers = format!(
-            "[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\nlock_type = \"file\"\n\
+            "[engine]\nruntime = \"crun\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\nlock_type = \"file\"\n\
              static_dir = \"{}\"\ntmp_dir = \"{}\"\nvolume_path = \"{}\"\n\
              [network]\nnetwork_config_dir = \"{}\"\n",
             path("static"),

@@ -1,4 +1,4 @@
-//! [`Docker`]: the client, and a daemon of its own.
+//! [`Docker`]: the client, a daemon of its own, and what that runs containers with.
 
 use std::fs;
 use std::path::Path;
@@ -14,10 +14,11 @@ const PACKAGE: &str = "docker.io";
 /// The client that the package brings. Another one, earlier on the path, may be too new for the daemon.
 const CLIENT: &str = "/usr/bin/docker";
 
-/// Docker, with nothing kept from before. Its daemon ends with this, also where a test fails.
+/// Docker, with nothing kept from before. Its daemons end with this, also where a test fails.
 #[derive(Debug)]
 pub struct Docker {
     daemon: Server,
+    containerd: Server,
     home: TempDir,
 }
 
@@ -25,26 +26,9 @@ impl Docker {
     /// Starts the daemon, without a network, and waits until it answers. It has to be started as root.
     pub fn start() -> Self {
         let home = TempDir::new().expect("a temporary directory can be made");
-        let at = |name: &str| home.path().join(name).display().to_string();
-        // Without it a key is made in /etc.
-        let config = format!(r#"{{"deprecated-key-path": "{}"}}"#, at("key.json"));
-        fs::write(home.path().join("daemon.json"), config).expect("the directory can be written");
-        let mut command = Command::new("dockerd");
-        without_environment(&mut command)
-            .env("HOME", home.path())
-            .env("TMPDIR", home.path())
-            .args([
-                "--iptables=false",
-                "--ip6tables=false",
-                "--bridge=none",
-                "--storage-driver=vfs",
-            ])
-            .args(["--config-file", &at("daemon.json"), "--pidfile", &at("pid")])
-            .args(["--data-root", &at("data"), "--exec-root", &at("exec")])
-            .args(["--host", &socket(home.path())]);
-        let mut daemon = start(&mut command, PACKAGE);
-        daemon.log_line("API listen on");
-        Self { daemon, home }
+        let containerd = start_containerd(home.path());
+        let daemon = start_daemon(home.path());
+        Self { daemon, containerd, home }
     }
 
     /// Runs the client, whatever comes of it.
@@ -72,12 +56,55 @@ impl Docker {
 }
 
 impl Drop for Docker {
-    /// It has to end by itself: it unmounts what it mounted, and takes containerd with it.
+    /// They have to end by themselves: the daemon unmounts what it mounted, and asks containerd to end what runs.
     fn drop(&mut self) {
         self.daemon.end();
+        self.containerd.end();
     }
 }
 
+/// The daemon would take that of the machine, if one runs, and starts one only if none does.
+fn start_containerd(home: &Path) -> Server {
+    let config = format!(
+        "version = 2\nroot = \"{}\"\nstate = \"{}\"\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n\
+         [grpc]\naddress = \"{}\"\n",
+        at(home, "containerd"),
+        at(home, "containerd-state"),
+        at(home, "containerd.sock"),
+    );
+    fs::write(home.join("containerd.toml"), config).expect("the directory can be written");
+    let mut command = Command::new("containerd");
+    without_environment(&mut command)
+        .env("HOME", home)
+        .env("TMPDIR", home)
+        .args(["--config", &at(home, "containerd.toml")]);
+    let mut containerd = start(&mut command, "containerd");
+    containerd.log_line("containerd successfully booted");
+    containerd
+}
+
+fn start_daemon(home: &Path) -> Server {
+    // Without it a key is made in /etc.
+    let config = format!(r#"{{"deprecated-key-path": "{}"}}"#, at(home, "key.json"));
+    fs::write(home.join("daemon.json"), config).expect("the directory can be written");
+    let mut command = Command::new("dockerd");
+    without_environment(&mut command)
+        .env("HOME", home)
+        .env("TMPDIR", home)
+        .args(["--iptables=false", "--ip6tables=false", "--bridge=none", "--storage-driver=vfs"])
+        .args(["--config-file", &at(home, "daemon.json"), "--pidfile", &at(home, "pid")])
+        .args(["--data-root", &at(home, "data"), "--exec-root", &at(home, "exec")])
+        .args(["--containerd", &at(home, "containerd.sock")])
+        .args(["--host", &socket(home)]);
+    let mut daemon = start(&mut command, PACKAGE);
+    daemon.log_line("API listen on");
+    daemon
+}
+
+fn at(home: &Path, name: &str) -> String {
+    home.join(name).display().to_string()
+}
+
 fn socket(home: &Path) -> String {
-    format!("unix://{}", home.join("docker.sock").display())
+    format!("unix://{}", at(home, "docker.sock"))
 }
