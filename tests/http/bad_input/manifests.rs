@@ -286,7 +286,7 @@ fn what_a_manifest_calls_itself_has_to_be_what_the_client_calls_it_and_what_it_i
         (MANIFEST_TYPE, index.to_string()),
         (INDEX_TYPE, mixed("layers", json!([]))),
         (INDEX_TYPE, mixed("config", entry.clone())),
-        (INDEX_TYPE, mixed("manifests", json!(null))),
+        (INDEX_TYPE, json!({"schemaVersion": 2, "mediaType": INDEX_TYPE.1}).to_string()),
         (INDEX_TYPE, mixed("manifests", json!({}))),
         (INDEX_TYPE, mixed("manifests", json!([null]))),
         (MANIFEST_TYPE, with("/manifests", json!([entry])).to_string()),

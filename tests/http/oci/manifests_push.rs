@@ -284,7 +284,8 @@ async fn item_069_what_is_unknown_is_no_error_and_a_config_is_not_read() {
             document["annotations"] = json!({"no.such.key": "x", "": "", "é ü": "\u{0}\n"});
             document["unknown"] = json!({"config": [{"digest": 5}], "size": -1});
             document["layers"][0]["unknown"] = json!([null, true]);
-            document["layers"][0]["platform"] = json!({"os": "plan9", "os.version": 5});
+            document["layers"][0]["platform"] =
+                json!({"os": "plan9", "os.version": "5", "unknown": 5});
             let text = document.to_string();
             is(&registry.put_manifest("a", "v1", &text).await, 201);
             assert_eq!(registry.get("/v2/a/manifests/v1").await.body, text);
