@@ -32,6 +32,7 @@ use crate::name::RepositoryName;
 use crate::reference::Tag;
 use crate::upload_id::UploadId;
 
+const TOP: &str = "docker/registry/v2";
 const BLOBS: &str = "docker/registry/v2/blobs";
 const REPOSITORIES: &str = "docker/registry/v2/repositories";
 /// The name of the file that holds a digest.
@@ -57,6 +58,11 @@ fn key(text: &str) -> Key {
 /// `sha256/<hex>`
 fn digest_path(digest: &Digest) -> String {
     format!("{}/{}", digest.algorithm(), digest.hex())
+}
+
+/// The place above all that Distribution's layout has: blobs and repositories.
+pub fn top() -> Key {
+    key(TOP)
 }
 
 /// Where the bytes of a blob are.

@@ -137,20 +137,12 @@ impl Round<'_> {
             Ok(None) | Err(Error::UploadSuperseded { .. }) => Ok(()),
             Err(Error::Storage(error)) if error.kind() == ErrorKind::Busy => Ok(()),
             Err(Error::Storage(error)) if error.kind() == ErrorKind::Foreign => {
-                self.end_unopened(layout, id).await
+                let ended = Session::end_unopened(self.shared, layout, id).await?;
+                self.report.uploads += u64::from(ended);
+                Ok(())
             }
             Err(error) => Err(error),
         }
-    }
-
-    /// Ends an expired session in which something lies where its files should be: no request can take it up, so
-    /// nobody is at work on it. Order: the mark, by which it exists → the rest.
-    async fn end_unopened(&mut self, layout: &RepositoryLayout, id: UploadId) -> Result<()> {
-        let keys = layout.session(id);
-        self.shared.backend.delete(&[keys.mark]).await?;
-        self.shared.backend.delete_tree(&keys.root).await?;
-        self.report.uploads += 1;
-        Ok(())
     }
 
     /// Is all that is left of a session without a mark old? A session that just begins has no mark yet, and

@@ -59,6 +59,19 @@ fn an_address_of_another_machine() {
 }
 
 #[test]
+fn an_address_that_cannot_be_had_leaves_no_data_directory_behind() {
+    let above = TempDir::new().unwrap();
+    let root = above.path().join("data");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    for address in [taken.local_addr().unwrap().to_string(), "192.0.2.1:5000".to_owned()] {
+        let (status, line) = failure(&mut registry(&["--addr", &address], &root));
+        assert_eq!(status, 1);
+        says(&line, &["cannot listen on", &address]);
+        assert!(!root.exists(), "{line}");
+    }
+}
+
+#[test]
 fn an_address_that_is_none() {
     let root = TempDir::new().unwrap();
     for address in ["5000", "localhost", "127.0.0.1", "127.0.0.1:65536", ""] {
@@ -81,6 +94,29 @@ fn an_unknown_command() {
     let (status, line) = failure(Command::new(program()).arg("server"));
     assert_eq!(status, 2);
     says(&line, &["'server'", "serve", "--help"]);
+}
+
+#[test]
+fn a_command_that_is_missing() {
+    let (status, line) = failure(Command::new(program()).arg("referrers"));
+    assert_eq!(status, 2);
+    says(
+        &line,
+        &["'registry referrers'", "needs a command: rebuild;", "registry referrers --help"],
+    );
+}
+
+#[test]
+fn flags_before_the_command() {
+    for (command, right) in [
+        (&["serve"][..], "registry serve --root"),
+        (&["referrers", "rebuild"], "registry referrers rebuild --root"),
+    ] {
+        let mut given = Command::new(program());
+        let (status, line) = failure(given.args(["--root", "data"]).args(command));
+        assert_eq!(status, 2);
+        says(&line, &["'--root <DIRECTORY>'", "flags go behind the command", right]);
+    }
 }
 
 #[test]

@@ -106,6 +106,18 @@ fn only_the_repositories_that_are_named_are_rebuilt() {
 }
 
 #[test]
+fn a_repository_that_is_named_twice_is_rebuilt_once() {
+    let root = TempDir::new().unwrap();
+    store(root.path(), "b", &subject());
+    store(root.path(), "a", &subject());
+    let output = rebuild(root.path(), &["missing", "b", "a", "b", "missing"]);
+    let said = lines(&output.stdout);
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[0].starts_with("missing: failed: "), "{said:?}");
+    assert!(said[1].starts_with("total: repositories: 3, manifests read: 2"), "{said:?}");
+}
+
+#[test]
 fn what_cannot_be_read_is_named_and_is_no_success() {
     let root = TempDir::new().unwrap();
     let damaged = store(root.path(), "a", &signature());
@@ -135,6 +147,38 @@ fn a_data_directory_that_is_not_there_is_not_made() {
     let log = lines(&output.stderr);
     assert!(log.len() == 1 && log[0].contains("expected a directory (see --root)"), "{log:?}");
     assert!(!root.exists());
+}
+
+#[test]
+fn a_directory_without_a_registrys_data_is_told_of() {
+    let root = TempDir::new().unwrap();
+    let expected = root.path().canonicalize().unwrap().join(layout::top().as_str());
+    let told = |found: &str| {
+        let before = Tree::read(root.path());
+        let output = rebuild(root.path(), &[]);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert_eq!(lines(&output.stdout), [""; 0]);
+        let log = lines(&output.stderr);
+        let place = format!("expected the directory {}", expected.display());
+        assert!(log.len() == 1 && log[0].contains(&place) && log[0].contains(found), "{log:?}");
+        assert_eq!(Tree::read(root.path()), before);
+    };
+    fs::write(root.path().join("mine"), "mine").unwrap();
+    told("No such file");
+    fs::create_dir_all(expected.parent().unwrap()).unwrap();
+    told("No such file");
+    fs::write(&expected, "").unwrap();
+    told("it is no directory");
+}
+
+#[test]
+fn a_registry_that_holds_nothing_yet_has_nothing_to_record() {
+    let root = TempDir::new().unwrap();
+    fs::create_dir_all(root.path().join(layout::top().as_str())).unwrap();
+    let output = rebuild(root.path(), &[]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let said = lines(&output.stdout);
+    assert!(said.len() == 1 && said[0].starts_with("total: repositories: 0, "), "{said:?}");
 }
 
 #[test]

@@ -324,3 +324,47 @@ async fn asking_for_an_unknown_session_writes_nothing(world: World) {
     assert_eq!(counted.counts().of(Method::Stage), 0);
     assert_eq!(counted.counts().total(), 1);
 }
+
+/// An object below the name of a file is, on a filesystem, a directory in its place.
+#[tokio::test]
+async fn on_a_filesystem_a_session_that_cannot_be_opened_is_cancelled_mark_first() {
+    let world = World::filesystem();
+    let uploads = world.repository("a").uploads();
+    let layout = RepositoryLayout::new(world.repository("a").name());
+    for file in ["_record", "data"] {
+        let id = uploads.start(Algorithm::Sha256).await.unwrap().id;
+        let keys = layout.session(id);
+        let foreign = keys.root.child(file).unwrap();
+        world.backend.delete(std::slice::from_ref(&foreign)).await.unwrap();
+        let below = foreign.child("what").unwrap();
+        world.backend.put(&below, "is this?".into(), PutMode::Create).await.unwrap();
+        let is_foreign = |error: &Error| matches!(error, Error::Storage(error) if error.kind() == ErrorKind::Foreign);
+        let told = uploads.status(id, None).await.unwrap_err();
+        assert!(is_foreign(&told), "{file}: {told}");
+
+        // Cut where a crash could: the session is gone by then, and what is left is litter.
+        let backend = FaultyBackend::new(world.backend.clone());
+        backend.arm(Fault {
+            method: Some(Method::DeleteTree),
+            call: 1,
+            kind: ErrorKind::Io,
+            moment: Moment::Before,
+        });
+        let cut = Store::new(Arc::new(backend), StoreOptions::default());
+        cut.repository(layout.name()).uploads().cancel(id).await.unwrap_err();
+        assert_eq!(world.backend.head(&keys.mark).await.unwrap(), None, "{file}");
+        let gone = uploads.status(id, None).await.unwrap_err();
+        assert!(matches!(gone, Error::UploadUnknown { .. }), "{file}: {gone}");
+        world
+            .backend
+            .put(&keys.mark, "2020-01-01T00:00:00Z".into(), PutMode::Create)
+            .await
+            .unwrap();
+
+        uploads.cancel(id).await.unwrap();
+        assert_eq!(world.backend.list(&keys.root, None).count().await, 0, "{file}");
+        let again = uploads.cancel(id).await.unwrap_err();
+        assert!(matches!(again, Error::UploadUnknown { .. }), "{file}: {again}");
+    }
+    push(&world.repository("a"), b"still works").await;
+}

@@ -4,11 +4,13 @@
     reason = "looks at the directory before a store is opened on it"
 )]
 
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use registry_store::backend::ErrorKind;
 use registry_store::backend::fs::FilesystemBackend;
+use registry_store::layout;
 use rustix::fs::{Access, access};
 
 use super::Failure;
@@ -34,9 +36,21 @@ pub(super) fn writable(root: &Path) -> Result<PathBuf, Failure> {
     check(&root, WRITABLE, expected)
 }
 
-/// The whole path of a directory that is there and can be read and written.
+/// The whole path of a directory that can be read and written and holds a registry's data, which may be none yet.
 pub(super) fn existing(root: &Path) -> Result<PathBuf, Failure> {
-    check(&whole_path(root)?, WRITABLE, "a directory that this user may read and write")
+    let expected = "a directory that this user may read and write";
+    let root = check(&whole_path(root)?, WRITABLE, expected)?;
+    let top = root.join(layout::top().as_str());
+    let found = match fs::metadata(&top) {
+        Ok(found) if found.is_dir() => return Ok(root),
+        Ok(_) => "it is no directory".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    Err(Failure::new(format!(
+        "no registry's data in {}: expected the directory {} (see --root), found: {found}",
+        root.display(),
+        top.display()
+    )))
 }
 
 /// The whole path of a directory that can be read.

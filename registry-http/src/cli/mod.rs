@@ -4,13 +4,14 @@ mod data_directory;
 mod referrers;
 mod serve;
 mod upload_secret;
+mod usage;
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 /// The variable that chooses what is logged, as everywhere in Rust.
@@ -42,7 +43,8 @@ enum Command {
     /// Serve the registry's API (what `registry` does without a command)
     Serve(serve::Arguments),
     /// What is kept about manifests that refer to others, such as signatures
-    #[command(subcommand)]
+    // Without the setting, which clap makes by itself, a missing command is answered with the whole help.
+    #[command(subcommand, arg_required_else_help = false)]
     Referrers(referrers::Command),
 }
 
@@ -76,7 +78,7 @@ pub(crate) fn run() -> ExitCode {
             let _ = error.print();
             Ok(())
         }
-        Err(error) => Err(Failure::usage(usage_line(&error))),
+        Err(error) => Err(Failure::usage(usage::line(CommandLine::command(), &error))),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -120,24 +122,8 @@ fn log_to_stderr() -> Result<(), Failure> {
     Ok(())
 }
 
-/// The one line that clap's several come down to: what is wrong, and its tips.
-fn usage_line(error: &clap::Error) -> String {
-    let rendered = error.to_string();
-    let mut line = rendered
-        .lines()
-        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
-        .map(|line| line.trim().trim_start_matches("error: "))
-        .filter(|line| !line.is_empty())
-        .collect::<Vec<_>>()
-        .join("; ");
-    line.push_str("; see registry --help");
-    line
-}
-
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -147,9 +133,41 @@ mod tests {
 
     #[test]
     fn a_mistyped_flag_is_one_line_that_names_the_right_one() {
-        let error = CommandLine::try_parse_from(["registry", "--rot", "x"]).unwrap_err();
-        let line = usage_line(&error);
+        let line = told(&["--rot", "x"]);
         assert!(!line.contains('\n'), "{line}");
         assert!(line.contains("'--rot'") && line.contains("'--root'"), "{line}");
+    }
+
+    #[test]
+    fn a_command_that_is_missing_is_named() {
+        let expected =
+            "'registry referrers' needs a command: rebuild; see registry referrers --help";
+        assert_eq!(told(&["referrers"]), expected);
+    }
+
+    #[test]
+    fn flags_before_a_command_are_shown_behind_it() {
+        let told_of_flags = |arguments: &[&str], expected: &str| {
+            let line = told(arguments);
+            assert!(line.contains("flags go behind the command"), "{line}");
+            assert!(line.contains(expected), "expected {expected:?} in {line:?}");
+        };
+        told_of_flags(&["--root", "D", "serve"], ": registry serve --root <DIRECTORY>;");
+        told_of_flags(
+            &["--read-only", "--root", "D", "serve", "--addr", "127.0.0.1:0"],
+            ": registry serve --read-only --root <DIRECTORY>;",
+        );
+        told_of_flags(
+            &["--root", "D", "referrers", "rebuild"],
+            ": registry referrers rebuild --root <DIRECTORY>;",
+        );
+        // One that the command does not take is not recommended.
+        told_of_flags(&["--read-only", "referrers", "rebuild"], ": registry referrers rebuild;");
+    }
+
+    /// What is said of arguments that are not understood.
+    fn told(arguments: &[&str]) -> String {
+        let error = CommandLine::try_parse_from([&["registry"], arguments].concat()).unwrap_err();
+        usage::line(CommandLine::command(), &error)
     }
 }

@@ -1,5 +1,6 @@
 //! `registry referrers`: what is recorded about manifests that have a subject.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::mem;
 use std::path::{Path, PathBuf};
@@ -31,7 +32,7 @@ pub(super) enum Command {
 
 #[derive(Args, Debug)]
 pub(super) struct Rebuild {
-    /// Directory that keeps the data; it has to be there
+    /// Directory that keeps a registry's data; it has to be there
     #[arg(long, value_name = "DIRECTORY", default_value = "registry-data")]
     root: PathBuf,
 
@@ -48,10 +49,16 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
-    let outcome = runtime.block_on(rebuild(&root, &arguments.repositories));
+    let outcome = runtime.block_on(rebuild(&root, &each_once(&arguments.repositories)));
     // As in `serve`: the end of the process ends what still runs and lets go of its locks, together.
     mem::forget(runtime);
     outcome
+}
+
+/// In the order in which they were named first.
+fn each_once(names: &[RepositoryName]) -> Vec<RepositoryName> {
+    let mut named = BTreeSet::new();
+    names.iter().filter(|name| named.insert(*name)).cloned().collect()
 }
 
 async fn rebuild(root: &Path, names: &[RepositoryName]) -> Result<(), Failure> {

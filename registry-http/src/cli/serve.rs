@@ -40,39 +40,39 @@ pub(super) struct Arguments {
     read_only: bool,
 
     /// File with the http.secret of a Distribution that serves the same data: then either finishes what the other
-    /// began to upload. Without the flag the environment variable REGISTRY_HTTP_SECRET holds it
+    /// began to upload. Without the flag the environment variable REGISTRY_HTTP_SECRET holds it: every character of
+    /// it, where Distribution reads the variable as YAML and leaves out quotes around it and comments
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
 }
 
 /// Serves until a signal comes.
+///
+/// Order: what is asked for is looked at → the address is ours → the data directory, made if it was not there. So a
+/// start that fails at its flags, its secret or its address leaves nothing behind.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let upload_secret = upload_secret::find(arguments.secret_file.as_deref())?;
-    let root = if arguments.read_only {
-        data_directory::readable(&arguments.root)?
-    } else {
-        data_directory::writable(&arguments.root)?
-    };
     let options = Options { read_only: arguments.read_only, upload_secret, ..Options::default() };
     let runtime = runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
-    let outcome = runtime.block_on(serve_until_told(arguments, &root, options));
+    let outcome = runtime.block_on(serve_until_told(arguments, options));
     // Shut down, it would drop what still runs, and let go of locks between processes while a system call that was
     // made under one is still under way. The end of the process ends all of it together.
     mem::forget(runtime);
     outcome
 }
 
-async fn serve_until_told(
-    arguments: &Arguments,
-    root: &Path,
-    options: Options,
-) -> Result<(), Failure> {
+async fn serve_until_told(arguments: &Arguments, options: Options) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
     let (listener, address) = bind(arguments.addr).await?;
-    let backend = FilesystemBackend::open(root).map_err(|error| {
+    let root = if arguments.read_only {
+        data_directory::readable(&arguments.root)?
+    } else {
+        data_directory::writable(&arguments.root)?
+    };
+    let backend = FilesystemBackend::open(&root).map_err(|error| {
         Failure::new(format!("cannot open the data in {}: {error}", root.display()))
     })?;
     let store = Store::new(Arc::new(backend), StoreOptions::default());
@@ -81,7 +81,7 @@ async fn serve_until_told(
         tokio::spawn(async move { store.maintenance().await });
     }
 
-    greet(address, root, arguments.read_only);
+    greet(address, &root, arguments.read_only);
     let (drain, draining) = oneshot::channel();
     let mut serving = pin!(serve(listener, service(store.clone(), options), async {
         // The sender is never dropped unused before `serving` is.

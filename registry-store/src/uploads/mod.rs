@@ -130,13 +130,27 @@ impl Uploads {
         committed.await.map_err(|error| self.if_gone(id, error))
     }
 
-    /// Ends a session and removes what it holds.
+    /// Ends a session and removes what it holds; also one in which something lies where its files should be, which
+    /// every other request answers with `Foreign`.
+    ///
+    /// Order: the mark, by which it exists → the rest. A crash between leaves litter that expires.
     ///
     /// Errors: `UploadUnknown`.
     pub async fn cancel(&self, id: UploadId) -> Result<()> {
-        let session = self.open(id, None).await?;
-        let discarded = self.shared.detached.run(session.discard()).await;
-        discarded.map_err(|error| self.if_gone(id, error))
+        let cancelled = match self.open(id, None).await {
+            Ok(session) => self.shared.detached.run(session.discard()).await,
+            Err(Error::Storage(error)) if error.kind() == ErrorKind::Foreign => {
+                self.cancel_unopened(id).await
+            }
+            Err(error) => return Err(error),
+        };
+        cancelled.map_err(|error| self.if_gone(id, error))
+    }
+
+    async fn cancel_unopened(&self, id: UploadId) -> Result<()> {
+        let (shared, layout) = (self.shared.clone(), self.layout.clone());
+        let end = async move { Session::end_unopened(&shared, &layout, id).await };
+        if self.shared.detached.run(end).await? { Ok(()) } else { Err(self.unknown(id)) }
     }
 
     /// Opens a session that can still be added to.

@@ -73,6 +73,27 @@ impl Session {
         }))
     }
 
+    /// Removes a session that exists and could not be opened because something lies where its files should be: no
+    /// request can take it up, so nobody is at work on it. `false` if there is no such session any more.
+    ///
+    /// Order: the mark, by which it exists → the rest. A crash between leaves litter that expires.
+    pub(crate) async fn end_unopened(
+        shared: &Arc<Shared>,
+        layout: &RepositoryLayout,
+        id: UploadId,
+    ) -> Result<bool> {
+        let keys = layout.session(id);
+        let turn = shared.turns.take(&keys.root).await;
+        let turn = turn.map_err(|_| Error::UploadSuperseded { id })?;
+        if started_at(shared, &keys).await?.is_none() {
+            return Ok(false);
+        }
+        shared.backend.delete(&[keys.mark]).await?;
+        shared.backend.delete_tree(&keys.root).await?;
+        drop(turn);
+        Ok(true)
+    }
+
     /// The session's bytes are a blob already; all that is left to do is to finish.
     pub(crate) fn is_promoted(&self) -> bool {
         self.staged.is_promoted()

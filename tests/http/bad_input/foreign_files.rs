@@ -510,6 +510,39 @@ fn what_lies_where_a_tag_should_is_told_or_healed() {
 }
 
 #[test]
+fn a_session_whose_files_are_none_of_ours_is_cancelled_all_the_same() {
+    for (file, thing) in [
+        ("data", "an empty directory"),
+        ("data", "a directory with a file"),
+        ("data", "a link to a file outside"),
+        ("data", "a link to itself"),
+        ("data", "a pipe"),
+        ("_record", "an empty directory"),
+        ("_record", "a directory with a file"),
+        ("_record", "a link to itself"),
+    ] {
+        let mut registry = Registry::new();
+        let id = session(&mut registry);
+        let outside = registry.root().parent().unwrap().to_owned();
+        let before = registry.look_around();
+        let files = registry.path(&format!("repositories/app/_uploads/{id}"));
+        put(thing, &files.join(file), &outside);
+        let session = format!("/v2/app/blobs/uploads/{id}");
+        let told = registry.ask(format!("GET {session}"), &[], b"");
+        registry.is_error(&told, (500, "UNKNOWN"), &format!("{thing} at {file}"));
+        let cancelled = registry.ask(format!("DELETE {session}"), &[], b"");
+        assert_eq!(cancelled.status, 204, "{thing} at {file}");
+        assert!(!files.exists(), "{thing} at {file}");
+        for line in [format!("GET {session}"), format!("DELETE {session}")] {
+            let answer = registry.ask(&line, &[], b"");
+            registry.is_error(&answer, (404, "BLOB_UPLOAD_UNKNOWN"), &line);
+        }
+        assert_eq!(before.changes(&registry.look_around()), "", "{thing} at {file}");
+        registry.works();
+    }
+}
+
+#[test]
 fn a_session_whose_bytes_are_no_file_of_ours_is_told_of_and_expires() {
     for thing in [
         "an empty directory",
