@@ -209,6 +209,11 @@ fn of_store(error: &Error) -> Wire {
             Wire::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", error)
                 .about(json!({ "reference": reference.to_string() }))
         }
+        // The table has no code for it. This one finds no fault with what was sent, which is sound.
+        Error::PreconditionFailed { reference, .. } => {
+            Wire::new(StatusCode::PRECONDITION_FAILED, "DENIED", error)
+                .about(json!({ "reference": reference.to_string() }))
+        }
         Error::UploadUnknown { .. } => {
             Wire::new(StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN", error)
         }

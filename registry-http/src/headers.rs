@@ -2,10 +2,11 @@
 
 use std::fmt::Display;
 
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, IF_NONE_MATCH, IF_RANGE};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH, IF_RANGE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use registry_store::digest::Digest;
 use registry_store::media_type::{MediaType, MediaTypeError};
+use registry_store::precondition::{Content, Precondition};
 
 /// On every answer, as Distribution; some clients look for it before they believe in a registry.
 pub(crate) const API_VERSION: HeaderName =
@@ -43,20 +44,43 @@ pub(crate) fn etag(digest: &Digest) -> HeaderValue {
     value(format_args!("\"{digest}\""))
 }
 
-/// Has the client this content already? (RFC 9110 §13.1.2; an unquoted digest is understood too.)
-pub(crate) fn has_already(headers: &HeaderMap, digest: &Digest) -> bool {
-    let digest = digest.to_string();
-    let names = |tag: &str| {
-        let tag = tag.trim();
-        let tag = tag.strip_prefix("W/").unwrap_or(tag);
-        tag == "*" || tag.trim_matches('"') == digest
-    };
-    headers
-        .get_all(IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(names)
+/// What the client wants to hold of the thing it asks for: `If-Match` and `If-None-Match` (RFC 9110 §13.1).
+///
+/// Conditions on dates are passed over, as §13.1.3 and §13.1.4 ask where no date is known of a thing.
+pub(crate) fn precondition(headers: &HeaderMap) -> Precondition {
+    Precondition {
+        is: named(headers, IF_MATCH, strong),
+        is_not: named(headers, IF_NONE_MATCH, weak),
+    }
+}
+
+/// What a list of validators names; `None` without such a header. What is no digest names nothing here: a header that
+/// cannot be read is still a condition, and one that nothing fulfils.
+fn named(
+    headers: &HeaderMap,
+    name: HeaderName,
+    read: fn(&str) -> Option<Digest>,
+) -> Option<Content> {
+    let mut digests = Vec::new();
+    for value in headers.get_all(&name) {
+        for tag in value.to_str().unwrap_or_default().split(',').map(str::trim) {
+            if tag == "*" {
+                return Some(Content::Any);
+            }
+            digests.extend(read(tag));
+        }
+    }
+    headers.contains_key(name).then_some(Content::OneOf(digests))
+}
+
+/// A validator where only strong ones count, for `If-Match`. One without quotes is understood too.
+fn strong(tag: &str) -> Option<Digest> {
+    tag.trim_matches('"').parse().ok()
+}
+
+/// A validator where weak ones count too, for `If-None-Match`.
+fn weak(tag: &str) -> Option<Digest> {
+    strong(tag.strip_prefix("W/").unwrap_or(tag))
 }
 
 /// May a range of this content be sent? Not if the client wants one of other content (RFC 9110 §13.1.5).
@@ -91,20 +115,50 @@ mod tests {
         HeaderMap::from_iter([(name, value.parse().unwrap())])
     }
 
+    /// The forms that name a digest strongly.
+    fn strong_forms(digest: &Digest) -> [String; 5] {
+        [
+            format!("\"{digest}\""),
+            format!("\"other\", \"{digest}\""),
+            format!(" \"{digest}\",,"),
+            digest.to_string(),
+            "*".to_owned(),
+        ]
+    }
+
     #[test]
     fn if_none_match_is_a_list_of_quoted_weak_or_bare_digests_or_a_star() {
         let digest = Digest::sha256(b"x");
-        for text in [
-            format!("\"{digest}\""),
-            format!("W/\"{digest}\""),
-            format!("\"other\", \"{digest}\""),
-            digest.to_string(),
-            "*".to_owned(),
-        ] {
-            assert!(has_already(&with(IF_NONE_MATCH, &text), &digest), "{text}");
+        let holds = |text: &str| precondition(&with(IF_NONE_MATCH, text)).holds(Some(&digest));
+        for text in strong_forms(&digest) {
+            assert!(!holds(&text), "{text}");
         }
-        assert!(!has_already(&with(IF_NONE_MATCH, "\"other\""), &digest));
-        assert!(!has_already(&HeaderMap::new(), &digest));
+        assert!(!holds(&format!("W/\"{digest}\"")));
+        for text in ["\"other\"", "\"*\"", "", "\"", "\u{e9}"] {
+            assert!(holds(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn if_match_is_a_list_of_quoted_or_bare_digests_or_a_star_and_nothing_else_matches() {
+        let digest = Digest::sha256(b"x");
+        let holds = |text: &str| precondition(&with(IF_MATCH, text)).holds(Some(&digest));
+        for text in strong_forms(&digest) {
+            assert!(holds(&text), "{text}");
+        }
+        let weak = format!("W/\"{digest}\"");
+        for text in [weak.as_str(), "W/*", "\"other\"", "\"*\"", "", "\"", "\u{e9}"] {
+            assert!(!holds(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_condition_may_come_in_several_headers_and_none_asks_for_nothing() {
+        let digest = Digest::sha256(b"x");
+        let mut headers = with(IF_MATCH, "\"other\"");
+        headers.append(IF_MATCH, etag(&digest));
+        assert!(precondition(&headers).holds(Some(&digest)));
+        assert!(precondition(&HeaderMap::new()).is_empty());
     }
 
     #[test]

@@ -44,6 +44,18 @@ pub enum Error {
         /// The manifest.
         reference: Reference,
     },
+    /// What is there is not what the request's [precondition](crate::precondition::Precondition) asks for; nothing
+    /// was done.
+    // What was found is not in the text: who may delete need not be allowed to read.
+    #[error("{reference} in repository {name} is not as the request's precondition asks")]
+    PreconditionFailed {
+        /// The repository.
+        name: RepositoryName,
+        /// What the precondition is about.
+        reference: Reference,
+        /// What is there.
+        found: Option<Digest>,
+    },
     /// There is no such upload session: it never was, has ended, or has expired.
     #[error("upload session {id} is not known to repository {name}")]
     UploadUnknown {

@@ -70,6 +70,9 @@
 //! # }
 //! ```
 //!
+//! A tag that must never be overwritten is written with [`Manifests::put_if`](manifests::Manifests::put_if) and
+//! [`Precondition::absent`](precondition::Precondition::absent): of all who do so at once, exactly one wins.
+//!
 //! # Errors
 //!
 //! Every operation fails with an [`enum@error::Error`], in the field's words. It is deliberately exhaustive: all
@@ -153,7 +156,7 @@
 //!
 //! | question | place |
 //! |---|---|
-//! | What can be asked for, and how is it spelled? | the values: [`digest`], [`name`], [`mod@reference`], [`upload_id`], [`media_type`], [`descriptor`], [`manifest`] |
+//! | What can be asked for, and how is it spelled? | the values: [`digest`], [`name`], [`mod@reference`], [`upload_id`], [`media_type`], [`descriptor`], [`manifest`], [`precondition`] |
 //! | How do I open a store? | [`store::Store`], [`options::StoreOptions`], [`backend::fs`], [`backend::MemoryBackend`] |
 //! | What can I do with a repository? | [`repository::Repository`] and what it hands out: [`blobs`], [`uploads`], [`manifests`], [`tags`], [`referrers`] |
 //! | What can go wrong? | [`error::Error`]; faults of the request and faults of the storage never share a variant |
@@ -194,6 +197,7 @@ mod mount;
 pub mod name;
 pub mod options;
 pub mod page;
+pub mod precondition;
 pub mod purge;
 pub mod reference;
 pub mod referrers;

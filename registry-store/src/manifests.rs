@@ -13,6 +13,7 @@ use crate::layout::{self, RepositoryLayout};
 use crate::link;
 use crate::manifest::{MAX_MANIFEST_SIZE, Manifest, stored_media_type};
 use crate::media_type::MediaType;
+use crate::precondition::Precondition;
 use crate::reference::{Reference, Tag};
 use crate::referrers::Referrers;
 use crate::shared::Shared;
@@ -51,11 +52,7 @@ impl Manifests {
     ///
     /// Errors: `ManifestUnknown`.
     pub async fn get(&self, reference: &Reference) -> Result<StoredManifest> {
-        let found = match reference {
-            Reference::Digest(digest) => self.read(digest).await?,
-            Reference::Tag(tag) => self.read_tagged(tag).await?,
-        };
-        found.ok_or_else(|| self.unknown(reference.clone()))
+        self.find(reference).await?.ok_or_else(|| self.unknown(reference.clone()))
     }
 
     /// Stores a manifest under its digest and points tags at it.
@@ -74,6 +71,39 @@ impl Manifests {
     /// Errors: `DigestMismatch`, `ManifestBlobUnknown`; `ManifestInvalid` if a descriptor gives another size
     /// than that of the content it names.
     pub async fn put(&self, manifest: &Manifest, digest: &Digest, tags: &[Tag]) -> Result<()> {
+        self.put_when(manifest, digest, tags, None).await
+    }
+
+    /// As [`Manifests::put`], if a precondition holds of `reference`: of the manifest that is read by it, or of
+    /// none where a reader finds none.
+    ///
+    /// Order: as of a put, but under the repository's lock, exclusive, and the precondition is looked at before
+    /// anything is written. So no put and no delete comes between the look and the tags: of several that put the
+    /// same tag if it is [absent](Precondition::absent), exactly one does. Programs that do not know our lock can
+    /// come between. It is looked at last: what is invalid, or lacks its blobs, fails for that.
+    ///
+    /// Errors: those of a put; `PreconditionFailed`, and then nothing was done.
+    pub async fn put_if(
+        &self,
+        manifest: &Manifest,
+        digest: &Digest,
+        tags: &[Tag],
+        reference: &Reference,
+        precondition: &Precondition,
+    ) -> Result<()> {
+        let condition = (reference.clone(), precondition.clone());
+        let condition = Some(condition).filter(|_| !precondition.is_empty());
+        self.put_when(manifest, digest, tags, condition).await
+    }
+
+    /// A put, whose order of effects [`Manifests::put`] states, and [`Manifests::put_if`] for one with a condition.
+    async fn put_when(
+        &self,
+        manifest: &Manifest,
+        digest: &Digest,
+        tags: &[Tag],
+        condition: Option<(Reference, Precondition)>,
+    ) -> Result<()> {
         let found = manifest.digest(digest.algorithm());
         if found != *digest {
             return Err(Error::DigestMismatch { expected: *digest, found });
@@ -87,7 +117,11 @@ impl Manifests {
             .detached
             .run(async move {
                 let scope = this.layout.root();
-                let _lock = this.shared.backend.lock(scope, LockMode::Shared).await?;
+                let mode = condition.as_ref().map_or(LockMode::Shared, |_| LockMode::Exclusive);
+                let _lock = this.shared.backend.lock(scope, mode).await?;
+                if let Some((reference, precondition)) = condition {
+                    this.expect(reference, &precondition).await?;
+                }
                 this.write(&manifest, &digest, &tags, &needs).await
             })
             .await
@@ -126,6 +160,23 @@ impl Manifests {
                 this.remove(&digest, &mut removed).await
             })
             .await
+    }
+
+    /// Looks whether a precondition holds. The caller holds the repository's lock, exclusive.
+    async fn expect(&self, reference: Reference, precondition: &Precondition) -> Result<()> {
+        let found = self.find(&reference).await?.map(|found| found.digest);
+        if precondition.holds(found.as_ref()) {
+            return Ok(());
+        }
+        let name = self.layout.name().clone();
+        Err(Error::PreconditionFailed { name, reference, found })
+    }
+
+    async fn find(&self, reference: &Reference) -> Result<Option<StoredManifest>> {
+        match reference {
+            Reference::Digest(digest) => self.read(digest).await,
+            Reference::Tag(tag) => self.read_tagged(tag).await,
+        }
     }
 
     /// The manifest a tag points at. If it is gone, the tag may have been moved on before that: then it is

@@ -11,6 +11,7 @@ use crate::layout::RepositoryLayout;
 use crate::link;
 use crate::listing::{self, BATCH, MANY};
 use crate::page::Page;
+use crate::precondition::Precondition;
 use crate::reference::Tag;
 use crate::shared::Shared;
 
@@ -95,12 +96,21 @@ impl Tags {
     ///
     /// Errors: `ManifestUnknown`.
     pub async fn delete(&self, tag: &Tag) -> Result<()> {
-        let (this, tag) = (self.clone(), tag.clone());
+        self.delete_if(tag, &Precondition::default()).await
+    }
+
+    /// Removes a tag if a precondition holds of the manifest it points at. No put and no other delete comes
+    /// between the look and the delete, but for those of programs that do not know our lock.
+    ///
+    /// Errors: `ManifestUnknown`; `PreconditionFailed`, and then nothing was done.
+    pub async fn delete_if(&self, tag: &Tag, precondition: &Precondition) -> Result<()> {
+        let (this, tag, precondition) = (self.clone(), tag.clone(), precondition.clone());
         self.shared
             .detached
             .run(async move {
                 let scope = this.layout.root();
                 let _lock = this.shared.backend.lock(scope, LockMode::Exclusive).await?;
+                this.expect(&tag, &precondition).await?;
                 if this.remove(&tag).await? { Ok(()) } else { Err(this.unknown(&tag)) }
             })
             .await
@@ -143,6 +153,19 @@ impl Tags {
             }
         }
         Ok(())
+    }
+
+    /// Looks whether a precondition holds of a tag that is there. The caller holds the repository's lock, exclusive.
+    async fn expect(&self, tag: &Tag, precondition: &Precondition) -> Result<()> {
+        if precondition.is_empty() {
+            return Ok(());
+        }
+        let found = self.resolve(tag).await?;
+        if precondition.holds(Some(&found)) {
+            return Ok(());
+        }
+        let (name, reference) = (self.layout.name().clone(), tag.clone().into());
+        Err(Error::PreconditionFailed { name, reference, found: Some(found) })
     }
 
     /// Removes a tag; `false` if there is none. The caller holds the repository's lock, exclusive.

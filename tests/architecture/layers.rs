@@ -11,7 +11,17 @@ use crate::source::{Complaints, Crate, Path, Source};
 /// The modules of `registry-store`, lowest first.
 const STORE: &[&[&str]] = &[
     // Values.
-    &["digest", "name", "reference", "upload_id", "media_type", "descriptor", "page", "manifest"],
+    &[
+        "digest",
+        "name",
+        "reference",
+        "upload_id",
+        "media_type",
+        "descriptor",
+        "page",
+        "precondition",
+        "manifest",
+    ],
     // What an embedder chooses.
     &["options"],
     // Where bytes are kept, and under which keys.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::FutureExt as _;
-use http::header::{HOST, IF_NONE_MATCH, RANGE, USER_AGENT};
+use http::header::{HOST, IF_MATCH, IF_NONE_MATCH, RANGE, USER_AGENT};
 use http::request::Parts;
 use http::{Method, Request, request};
 use registry_http::auth::{Access, Actor, Authorizer, Denial};
@@ -160,6 +160,24 @@ async fn what_the_client_has_already_is_not_pulled() {
         let digest = scene.fixture.fill_in(digest);
         let request = Request::get("/").header(IF_NONE_MATCH, format!("\"{digest}\""));
         assert_eq!(scene.send_with(request, url, "").await.status, 304);
+    }
+    scene.expect(&[]);
+}
+
+#[tokio::test]
+async fn nothing_is_told_of_what_a_precondition_kept_from_being_done() {
+    let mut scene = Scene::new().await;
+    for (method, url) in [
+        (Method::GET, "/v2/app/blobs/{hello}"),
+        (Method::HEAD, "/v2/app/blobs/{hello}"),
+        (Method::DELETE, "/v2/app/blobs/{hello}"),
+        (Method::GET, "/v2/app/manifests/v1"),
+        (Method::PUT, "/v2/app/manifests/v1"),
+        (Method::DELETE, "/v2/app/manifests/v1"),
+        (Method::DELETE, "/v2/app/manifests/{image}"),
+    ] {
+        let request = Request::builder().method(method).header(IF_MATCH, "\"other\"");
+        assert_eq!(scene.send_with(request, url, "{other.json}").await.status, 412);
     }
     scene.expect(&[]);
 }

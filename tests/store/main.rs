@@ -30,6 +30,7 @@ mod manifests;
 mod model;
 mod mounting;
 mod orders;
+mod preconditions;
 mod races;
 mod rebuilding;
 mod referrers;

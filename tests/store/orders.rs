@@ -12,6 +12,8 @@ use registry_store::error::Error;
 use registry_store::layout::{self, RepositoryLayout};
 use registry_store::manifest::Manifest;
 use registry_store::options::StoreOptions;
+use registry_store::precondition::Precondition;
+use registry_store::reference::Tag;
 use registry_store::repository::Repository;
 use registry_store::store::Store;
 use registry_store::upload_id::UploadId;
@@ -248,6 +250,33 @@ async fn a_manifest_that_is_refused_has_written_nothing() {
     let digest = recorded.prepare(&manifest).await;
     recorded.a.manifests().put(&manifest, &digest, &[]).await.unwrap_err();
     recorded.expect(&[]);
+}
+
+#[tokio::test]
+async fn a_precondition_is_looked_at_under_the_lock_alone_before_anything_is_written() {
+    let recorded = recorded();
+    let manifest = image(b"{}", &[]);
+    let digest = recorded.prepare(&manifest).await;
+    let (manifests, tags): (_, [Tag; 1]) = (recorded.a.manifests(), ["v1".parse().unwrap()]);
+    let (of, absent) = (tags[0].clone().into(), Precondition::absent());
+    manifests.put_if(&manifest, &digest, &tags, &of, &absent).await.unwrap();
+    recorded.expect(&[
+        "lock a, exclusive",
+        "create blob MANIFEST",
+        "create a/_manifests/revisions/MANIFEST/link",
+        SETTLED,
+        "create a/_manifests/tags/v1/index/MANIFEST/link",
+        "replace a/_manifests/tags/v1/current/link",
+        SETTLED,
+        "unlock a",
+    ]);
+    let looked = recorded.position("read a/_manifests/tags/v1/current/link");
+    assert!(recorded.position("lock a, exclusive") < looked);
+    assert!(looked < recorded.position("create blob MANIFEST"));
+
+    recorded.backend.forget();
+    manifests.put_if(&manifest, &digest, &tags, &of, &absent).await.unwrap_err();
+    recorded.expect(&["lock a, exclusive", "unlock a"]);
 }
 
 #[tokio::test]

@@ -7,7 +7,8 @@ use futures::future::BoxFuture;
 use registry_store::digest::{Algorithm, Digest};
 use registry_store::error::{Error, Result};
 use registry_store::manifest::Manifest;
-use registry_store::reference::Reference;
+use registry_store::precondition::Precondition;
+use registry_store::reference::{Reference, Tag};
 use registry_store::repository::Repository;
 use registry_store::store::Store;
 use registry_store::uploads::ResumeAt;
@@ -77,6 +78,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         name: "moving a tag",
         prepare: |store| push_first(store).boxed(),
         run: |store| put(store, signature(), &["latest"]).boxed(),
+        has_happened: |store| points_at(store, "latest", signature()).boxed(),
+    },
+    Scenario {
+        name: "moving a tag from where it is believed to be",
+        prepare: |store| push_first(store).boxed(),
+        run: |store| move_from_first(store).boxed(),
         has_happened: |store| points_at(store, "latest", signature()).boxed(),
     },
     Scenario {
@@ -237,6 +244,18 @@ async fn put(store: Store, manifest: Manifest, tags: &[&str]) -> Result<()> {
     let tags: Vec<_> = tags.iter().map(|tag| tag.parse().unwrap()).collect();
     let digest = manifest.digest(Algorithm::Sha256);
     a(&store).manifests().put(&manifest, &digest, &tags).await
+}
+
+/// Moves the tag; who tries again finds that it was.
+async fn move_from_first(store: Store) -> Result<()> {
+    let (tag, moved) = ("latest".parse().unwrap(), signature());
+    let digest = moved.digest(Algorithm::Sha256);
+    let asks = Precondition::unchanged(&image(b"{}", &[]).digest(Algorithm::Sha256));
+    let (manifests, of) = (a(&store).manifests(), Reference::Tag(Tag::clone(&tag)));
+    match manifests.put_if(&moved, &digest, &[tag], &of, &asks).await {
+        Err(Error::PreconditionFailed { found, .. }) if found == Some(digest) => Ok(()),
+        other => other,
+    }
 }
 
 async fn points_at(store: Store, tag: &str, manifest: Manifest) -> bool {

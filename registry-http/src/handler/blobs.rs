@@ -10,19 +10,25 @@ use registry_store::error::Error;
 use registry_store::name::RepositoryName;
 
 use super::report::Report;
-use super::{Answer, Call};
+use super::{Answer, Call, precondition_failed};
 use crate::body::ResponseBody;
 use crate::events::{Action, Target};
 use crate::headers;
 use crate::range::{self, Wanted};
 
-/// The blob, the part of it that `Range` names, or 304 if the client has it.
+/// The blob, the part of it that `Range` names, or 304 if the client has it, or 412 if it wants another: in the order
+/// of RFC 9110 §13.2.2.
 ///
 /// HEAD answers without opening the blob, and knows no ranges (RFC 9110 §14.2).
 pub(super) async fn get(call: &Call<'_>, name: &RepositoryName, digest: &Digest) -> Answer {
     let blobs = call.repository(name).blobs();
     let sent = &call.head.headers;
-    if headers::has_already(sent, digest) {
+    let asked = headers::precondition(sent);
+    if asked.is.is_some_and(|wanted| !wanted.names(digest)) {
+        blobs.size(digest).await?;
+        return Err(precondition_failed(name, &(*digest).into(), digest));
+    }
+    if asked.is_not.is_some_and(|known| known.names(digest)) {
         blobs.size(digest).await?;
         return Ok(with_validators(ResponseBody::empty(), StatusCode::NOT_MODIFIED, digest));
     }
@@ -66,7 +72,13 @@ pub(super) async fn get(call: &Call<'_>, name: &RepositoryName, digest: &Digest)
 
 /// Takes the blob from this repository; others keep it.
 pub(super) async fn delete(call: &Call<'_>, name: &RepositoryName, digest: &Digest) -> Answer {
-    call.repository(name).blobs().delete(digest).await?;
+    let blobs = call.repository(name).blobs();
+    // A blob is what its digest says for as long as it is there, so no lock is needed to compare.
+    if !headers::precondition(&call.head.headers).holds(Some(digest)) {
+        blobs.size(digest).await?;
+        return Err(precondition_failed(name, &(*digest).into(), digest));
+    }
+    blobs.delete(digest).await?;
     Report::of(call, name).tell(Action::Delete, Target::Blob { digest: *digest, size: None });
     Ok(ResponseBody::empty().respond(StatusCode::ACCEPTED))
 }

@@ -9,16 +9,21 @@ use registry_store::name::RepositoryName;
 use registry_store::reference::{Reference, Tag};
 
 use super::report::Report;
-use super::{Answer, Call};
+use super::{Answer, Call, precondition_failed};
 use crate::body::{RequestBody, ResponseBody};
 use crate::error::Failure;
 use crate::events::{Action, Target};
 use crate::headers;
 
-/// The manifest as it was pushed, whatever types the client accepts, or 304 if the client has it.
+/// The manifest as it was pushed, whatever types the client accepts, or 304 if the client has it, or 412 if it wants
+/// another: in the order of RFC 9110 §13.2.2.
 pub(super) async fn get(call: &Call<'_>, name: &RepositoryName, reference: &Reference) -> Answer {
     let found = call.repository(name).manifests().get(reference).await?;
-    let mut response = if headers::has_already(&call.head.headers, &found.digest) {
+    let asked = headers::precondition(&call.head.headers);
+    if asked.is.is_some_and(|wanted| !wanted.names(&found.digest)) {
+        return Err(precondition_failed(name, reference, &found.digest));
+    }
+    let mut response = if asked.is_not.is_some_and(|known| known.names(&found.digest)) {
         ResponseBody::empty().respond(StatusCode::NOT_MODIFIED)
     } else {
         let pulled = Target::Manifest {
@@ -43,6 +48,8 @@ pub(super) async fn get(call: &Call<'_>, name: &RepositoryName, reference: &Refe
 }
 
 /// Stores a manifest, by tag (then its digest is of sha256) or by digest with any number of tags.
+///
+/// Preconditions are about what the path names: the tag, or the manifest of this digest, whatever tags it is given.
 pub(super) async fn put(
     call: &Call<'_>,
     name: &RepositoryName,
@@ -51,18 +58,19 @@ pub(super) async fn put(
     body: &mut RequestBody,
 ) -> Answer {
     let manifest = read(call, body).await?;
-    let (digest, all) = match reference {
-        Reference::Tag(tag) => (manifest.digest(Algorithm::Sha256), vec![tag]),
+    let (digest, all) = match &reference {
+        Reference::Tag(tag) => (manifest.digest(Algorithm::Sha256), vec![tag.clone()]),
         Reference::Digest(expected) => {
             let found = manifest.digest(expected.algorithm());
-            if found != expected {
-                return Err(Error::DigestMismatch { expected, found }.into());
+            if found != *expected {
+                return Err(Error::DigestMismatch { expected: *expected, found }.into());
             }
-            (expected, tags.clone())
+            (found, tags.clone())
         }
     };
     let manifests = call.repository(name).manifests();
-    manifests.put(&manifest, &digest, &all).await?;
+    let precondition = headers::precondition(&call.head.headers);
+    manifests.put_if(&manifest, &digest, &all, &reference, &precondition).await?;
     let report = Report::of(call, name);
     for tag in each_or_none(all) {
         let pushed = Target::Manifest {
@@ -83,10 +91,16 @@ pub(super) async fn delete(
     reference: &Reference,
 ) -> Answer {
     let repository = call.repository(name);
+    let precondition = headers::precondition(&call.head.headers);
     match reference {
         Reference::Tag(tag) => {
-            repository.tags().delete(tag).await?;
+            repository.tags().delete_if(tag, &precondition).await?;
             Report::of(call, name).tell(Action::Delete, Target::Tag(tag.clone()));
+        }
+        // A manifest is what its digest says for as long as it is there, so no lock is needed to compare.
+        Reference::Digest(digest) if !precondition.holds(Some(digest)) => {
+            repository.manifests().get(reference).await?;
+            return Err(precondition_failed(name, reference, digest));
         }
         Reference::Digest(digest) => {
             let of_tags = Report::of(call, name);

@@ -13,7 +13,10 @@ mod uploads;
 use http::header::CONNECTION;
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, Version};
+use registry_store::digest::Digest;
+use registry_store::error::Error;
 use registry_store::name::RepositoryName;
+use registry_store::reference::Reference;
 use registry_store::repository::Repository;
 use registry_store::store::Store;
 
@@ -45,6 +48,12 @@ impl Call<'_> {
     fn is_head(&self) -> bool {
         self.head.method == Method::HEAD
     }
+}
+
+/// What is there, and found to be `found`, is not what the client wants it to be.
+fn precondition_failed(name: &RepositoryName, reference: &Reference, found: &Digest) -> Failure {
+    let (name, reference) = (name.clone(), reference.clone());
+    Error::PreconditionFailed { name, reference, found: Some(*found) }.into()
 }
 
 /// Answers a request, whatever it is.

@@ -145,6 +145,18 @@ async fn item_003_conditions_are_heeded() {
         is(&known, 304);
         assert_eq!((known.header("etag"), known.body.len()), (&*etag, 0));
         is(&registry.ask(&line, &[("if-none-match", "\"other\"")], whole("")).await, 200);
+        is(&registry.ask(&line, &[("if-match", &etag)], whole("")).await, 200);
+        is_refused(
+            &registry.ask(&line, &[("if-match", "\"other\"")], whole("")).await,
+            412,
+            "DENIED",
+        );
+        let line = format!("DELETE {url}");
+        is_refused(
+            &registry.ask(&line, &[("if-match", "\"other\"")], whole("")).await,
+            412,
+            "DENIED",
+        );
     }
     assert_eq!(registry.get("/v2/a/manifests/v1").await.header("etag"), format!("\"{digest}\""));
     let line = format!("GET /v2/a/blobs/{layer}");
