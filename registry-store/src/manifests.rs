@@ -151,6 +151,10 @@ impl Manifests {
     where
         F: FnMut(Tag) + Send + 'static,
     {
+        // On a filesystem a lock leaves a file. There is none for what is not there: names are free to be made up.
+        if self.shared.backend.head(&self.layout.revision_link(digest)).await?.is_none() {
+            return Err(self.unknown((*digest).into()));
+        }
         let (this, digest) = (self.clone(), *digest);
         self.shared
             .detached

@@ -104,6 +104,11 @@ impl Tags {
     ///
     /// Errors: `ManifestUnknown`; `PreconditionFailed`, and then nothing was done.
     pub async fn delete_if(&self, tag: &Tag, precondition: &Precondition) -> Result<()> {
+        // On a filesystem a lock leaves a file. There is none for what is not there: names are free to be made up.
+        let link = self.layout.tag_current_link(tag);
+        if self.shared.backend.head(&link).await?.is_none() {
+            return Err(self.unknown(tag));
+        }
         let (this, tag, precondition) = (self.clone(), tag.clone(), precondition.clone());
         self.shared
             .detached

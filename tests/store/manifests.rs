@@ -7,11 +7,14 @@ use registry_store::layout::{self, RepositoryLayout};
 use registry_store::manifest::{Manifest, ManifestError};
 use registry_store::media_type::MediaType;
 use registry_store::reference::Tag;
+use registry_tests::backends::{CountedBackend, Method};
 use registry_tests::documents::{
     descriptor, descriptor_of, image, image_document, index, manifest, push_image, push_manifest,
 };
-use registry_tests::world::{World, push};
+use registry_tests::world::{self, World, push};
 use serde_json::{Value, json};
+
+use crate::scenarios::store_on;
 
 on_every_backend!(
     a_manifest_is_read_back_as_it_was_pushed,
@@ -307,4 +310,17 @@ async fn each_size_that_a_manifest_gives_for_one_blob_has_to_be_right(world: Wor
         let error = repository.manifests().put(&manifest, &digest, &[]).await.unwrap_err();
         assert!(matches!(error, Error::ManifestInvalid(ManifestError::DescriptorSize { .. })));
     }
+}
+
+/// A lock leaves a file on a filesystem, and names are free to be made up.
+#[tokio::test]
+async fn a_delete_of_what_is_not_there_takes_no_lock() {
+    let world = World::memory();
+    let backend = CountedBackend::new(world.backend.clone());
+    let repository = world::repository(&store_on(backend.clone()), "made/up");
+    let digest = Digest::sha256(b"nothing");
+    repository.manifests().delete(&digest).await.unwrap_err();
+    let tag: Tag = "v1".parse().unwrap();
+    repository.tags().delete(&tag).await.unwrap_err();
+    assert_eq!(backend.counts().of(Method::Lock), 0);
 }
