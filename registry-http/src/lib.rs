@@ -29,6 +29,7 @@
 //!
 //! It does pull, push, content discovery and content management of the OCI distribution-spec, the drafts of its
 //! version 1.2 included (cancelling an upload, `digest-algorithm`, tags as parameters), and `/v2/_catalog`.
+//! `If-Match` and `If-None-Match` are heeded, on writes too: a PUT of a tag with `If-None-Match: *` never overwrites it.
 //! Bodies stream in both directions. It is liberal in what it accepts and exact in what it sends.
 //!
 //! # Who may do what
