@@ -247,7 +247,7 @@ impl Manifests {
             return Err(self.unknown((*digest).into()));
         };
         let bytes = blobs::read_small(&self.shared, &stored, LIMIT).await?;
-        let manifest = bytes.and_then(|bytes| Manifest::parse(None, bytes).ok());
+        let manifest = bytes.and_then(|bytes| Manifest::parse_stored(bytes).ok());
         let subject = manifest.as_ref().and_then(Manifest::subject);
 
         self.tags().remove_all_on(digest, removed).await?;

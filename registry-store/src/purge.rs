@@ -137,8 +137,11 @@ impl Round<'_> {
             Ok(None) | Err(Error::UploadSuperseded { .. }) => Ok(()),
             Err(Error::Storage(error)) if error.kind() == ErrorKind::Busy => Ok(()),
             Err(Error::Storage(error)) if error.kind() == ErrorKind::Foreign => {
-                let ended = Session::end_unopened(self.shared, layout, id).await?;
-                self.report.uploads += u64::from(ended);
+                match Session::end_unopened(self.shared, layout, id).await {
+                    Ok(ended) => self.report.uploads += u64::from(ended),
+                    Err(Error::UploadSuperseded { .. }) => {}
+                    Err(error) => return Err(error),
+                }
                 Ok(())
             }
             Err(error) => Err(error),

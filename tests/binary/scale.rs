@@ -21,9 +21,11 @@ const REPOSITORIES: usize = 10_000;
 const REFERRERS: usize = 3_000;
 
 /// How much more memory, in KiB, a listing of everything may take than one of a few. Held are 8 Ki names at
-/// once, some 1 MiB, and a page of 1000 or two, which a listing of more than 8 Ki has held already; all hundred
-/// thousand would be more than this.
-const GROWTH: u64 = 4 * 1024;
+/// once, some 2 MiB, and a page of 1000 or two, which a listing of more than 8 Ki has held already; all hundred
+/// thousand tags, whose names are long, would be twice this.
+const GROWTH: u64 = 8 * 1024;
+/// What all tags begin with.
+const LONG: [u8; 100] = [b't'; 100];
 
 /// A registry whose memory is what it holds. By default the C library keeps what was freed for each thread apart,
 /// which depends on the number of threads and not on what is listed.
@@ -116,10 +118,12 @@ fn keys(name: &str) -> RepositoryLayout {
 fn with_tags(root: &Path, repository: &str, count: usize) -> BTreeSet<String> {
     let mut links = Links::new(root, &Digest::sha256(b"whatever").to_string());
     let tags = links.at(&keys(repository).tags());
+    let long = str::from_utf8(&LONG).unwrap();
     (0..count)
         .map(|number| {
-            links.make(&tags.join(number.to_string()).join("current"));
-            number.to_string()
+            let name = format!("{long}{number}");
+            links.make(&tags.join(&name).join("current"));
+            name
         })
         .collect()
 }

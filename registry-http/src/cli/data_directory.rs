@@ -36,11 +36,18 @@ pub(super) fn writable(root: &Path) -> Result<PathBuf, Failure> {
     check(&root, WRITABLE, expected)
 }
 
-/// The whole path of a directory that can be read and written and holds a registry's data, which may be none yet.
+/// The whole path of a directory that can be read and written and holds a registry's data, which may be none yet: a
+/// directory that is empty, or has nothing but what the program keeps for itself.
 pub(super) fn existing(root: &Path) -> Result<PathBuf, Failure> {
     let expected = "a directory that this user may read and write";
     let root = check(&whole_path(root)?, WRITABLE, expected)?;
     let top = root.join(layout::top().as_str());
+    let is_ours = |entry: &io::Result<fs::DirEntry>| {
+        entry.as_ref().is_ok_and(|entry| entry.file_name() == layout::private().as_str())
+    };
+    if fs::read_dir(&root).is_ok_and(|mut entries| entries.all(|entry| is_ours(&entry))) {
+        return Ok(root);
+    }
     let found = match fs::metadata(&top) {
         Ok(found) if found.is_dir() => return Ok(root),
         Ok(_) => "it is no directory".to_owned(),

@@ -47,6 +47,7 @@ enum Shape {
     Platform,
     Text,
     Texts,
+    Base64,
     Size,
 }
 
@@ -63,13 +64,16 @@ impl Shape {
             Self::Platform => "a JSON object as a platform",
             Self::Text => "text",
             Self::Texts => "a list of texts",
+            Self::Base64 => "base64",
             Self::Size => "a size from 0 to 9223372036854775807",
         }
     }
 
     /// The fields of image-spec's `manifest.md`, `image-index.md` and `descriptor.md`, and of Docker's types.
     const fn fields(self) -> Option<Fields> {
-        use Shape::{Anything, Descriptor, Descriptors, Manifest, Platform, Size, Text, Texts};
+        use Shape::{
+            Anything, Base64, Descriptor, Descriptors, Manifest, Platform, Size, Text, Texts,
+        };
         match self {
             Anything => Some(&[]),
             Manifest => Some(&[
@@ -88,7 +92,7 @@ impl Shape {
                 ("size", Size),
                 ("urls", Texts),
                 ("annotations", Anything),
-                ("data", Text),
+                ("data", Base64),
                 ("artifactType", Text),
                 ("platform", Platform),
             ]),
@@ -100,7 +104,7 @@ impl Shape {
                 ("variant", Text),
                 ("features", Texts),
             ]),
-            Descriptors | Text | Texts | Size => None,
+            Descriptors | Text | Texts | Base64 | Size => None,
         }
     }
 
@@ -110,7 +114,7 @@ impl Shape {
             Self::Anything => Some(Self::Anything),
             Self::Descriptors => Some(Self::Descriptor),
             Self::Texts => Some(Self::Text),
-            Self::Manifest | Self::Descriptor | Self::Platform | Self::Text | Self::Size => None,
+            _ => None,
         }
     }
 
@@ -154,8 +158,11 @@ impl<'de> Visitor<'de> for Shape {
         self.allow(false, found)
     }
 
-    fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<(), E> {
-        self.allow(matches!(self, Self::Text), "text")
+    fn visit_str<E: serde::de::Error>(self, found: &str) -> Result<(), E> {
+        match self {
+            Self::Base64 => self.allow(is_base64(found), "other text"),
+            _ => self.allow(matches!(self, Self::Text), "text"),
+        }
     }
 
     fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
@@ -187,6 +194,18 @@ impl<'de> Visitor<'de> for Shape {
         }
         Ok(())
     }
+}
+
+/// RFC 4648 §4, padded; ends of lines in it are passed over, as Go does.
+fn is_base64(text: &str) -> bool {
+    let bytes: Vec<u8> = text.bytes().filter(|b| !matches!(b, b'\r' | b'\n')).collect();
+    let end = bytes.iter().position(|&b| b == b'=').unwrap_or(bytes.len());
+    let (digits, padding) = bytes.split_at(end);
+    let is_digit = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
+    bytes.len().is_multiple_of(4)
+        && padding.len() <= 2
+        && padding.iter().all(|&b| b == b'=')
+        && digits.iter().all(is_digit)
 }
 
 /// Do Go's readers take a member of this name for the field? They fold cases as Unicode does, by which the long s and

@@ -72,6 +72,16 @@ impl Manifest {
             return Err(ManifestError::TooLarge { found: bytes.len() });
         }
         json::reject_what_reads_differently(&bytes)?;
+        Self::read(content_type, bytes)
+    }
+
+    /// The same of a manifest that lies in storage, however it got there: what readers may take for something else
+    /// is no reason to pass over what it says.
+    pub(crate) fn parse_stored(bytes: Bytes) -> Result<Self, ManifestError> {
+        Self::read(None, bytes)
+    }
+
+    fn read(content_type: Option<&MediaType>, bytes: Bytes) -> Result<Self, ManifestError> {
         let document: Document =
             serde_json::from_slice(&bytes).map_err(|error| ManifestError::json(&error))?;
         if document.schema_version != 2 {
@@ -182,7 +192,8 @@ struct Stored {
     schema_version: i64,
     #[serde(default, deserialize_with = "some_from_text")]
     media_type: Option<MediaType>,
-    manifests: Option<serde::de::IgnoredAny>,
+    #[serde(default, deserialize_with = "there_or_null")]
+    manifests: Option<Option<serde::de::IgnoredAny>>,
 }
 
 /// Every field of the four types together.
@@ -195,8 +206,10 @@ struct Document {
     media_type: Option<MediaType>,
     #[serde(default, deserialize_with = "some_from_text")]
     artifact_type: Option<MediaType>,
-    config: Option<Descriptor>,
-    layers: Option<Vec<Descriptor>>,
+    #[serde(default, deserialize_with = "there_or_null")]
+    config: Option<Option<Descriptor>>,
+    #[serde(default, deserialize_with = "there_or_null")]
+    layers: Option<Option<Vec<Descriptor>>>,
     #[serde(default, deserialize_with = "there_or_null")]
     manifests: Option<Option<Vec<Descriptor>>>,
     subject: Option<Descriptor>,
@@ -224,7 +237,7 @@ impl Document {
                 Some(known) => Ok(MediaType::constant(known)),
                 None => Ok(claimed.clone()),
             },
-            (None, None) if matches!(self.manifests, Some(Some(_))) => {
+            (None, None) if self.manifests.is_some() => {
                 Ok(MediaType::constant(MediaType::OCI_INDEX))
             }
             (None, None) => Ok(MediaType::constant(MediaType::OCI_MANIFEST)),
@@ -232,15 +245,16 @@ impl Document {
     }
 
     // A document of both shapes would be read differently by different clients (CVE-2021-41190), so each
-    // shape refuses the fields of the other.
+    // shape refuses the fields of the other, even if they are `null`, as containerd does.
 
     fn image(&self) -> Result<ImageManifest, ManifestError> {
-        if matches!(self.manifests, Some(Some(_))) {
+        if self.manifests.is_some() {
             return Err(ManifestError::field("an image manifest has no field manifests"));
         }
-        let config =
-            self.config.clone().ok_or(ManifestError::field("an image manifest has a config"))?;
-        ImageManifest::new(config, self.layers.clone().unwrap_or_default())
+        let config = self.config.clone().flatten();
+        let config = config.ok_or(ManifestError::field("an image manifest has a config"))?;
+        // Go writes an empty list as `null`.
+        ImageManifest::new(config, self.layers.clone().flatten().unwrap_or_default())
     }
 
     fn index(&self) -> Result<ImageIndex, ManifestError> {
@@ -249,7 +263,6 @@ impl Document {
         }
         let manifests = self.manifests.clone();
         let manifests = manifests.ok_or(ManifestError::field("an index has a field manifests"))?;
-        // Go writes an empty list as `null`.
         Ok(ImageIndex { manifests: manifests.unwrap_or_default() })
     }
 }

@@ -157,7 +157,7 @@ impl Referrers {
         };
         let limit = MAX_MANIFEST_SIZE as u64;
         let bytes = blobs::read_small(&self.shared, &stored, limit).await?;
-        Ok(bytes.and_then(|bytes| Manifest::parse(None, bytes).ok()))
+        Ok(bytes.and_then(|bytes| Manifest::parse_stored(bytes).ok()))
     }
 }
 

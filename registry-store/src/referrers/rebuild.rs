@@ -276,7 +276,7 @@ impl Read {
         if Digest::of(digest.algorithm(), bytes) != *digest {
             return None;
         }
-        let Ok(manifest) = Manifest::parse(None, bytes.clone()) else {
+        let Ok(manifest) = Manifest::parse_stored(bytes.clone()) else {
             // Of a type that is not accepted any more: such a one is never listed as a referrer.
             return stored_media_type(bytes).ok().map(|_| Self::NoSubject);
         };
