@@ -1,0 +1,1 @@
+//! The S3 of the tests does what S3 does.
