@@ -160,8 +160,10 @@ fn does_not_match() -> S3Error {
 mod tests {
     use super::*;
 
+    type Decoded = (Vec<u8>, Vec<(String, String)>);
+
     /// What a body decodes to, fed in pieces of a size.
-    fn decode(body: &[u8], piece: usize) -> Result<(Vec<u8>, Vec<(String, String)>), S3Error> {
+    fn decode(body: &[u8], piece: usize) -> Result<Decoded, S3Error> {
         let mut decoder = Decoder::new(None, false);
         let mut decoded = Vec::new();
         for piece in body.chunks(piece) {

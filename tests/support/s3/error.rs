@@ -20,6 +20,7 @@ impl S3Error {
         Self { status, code, message: message.into(), details: Vec::new() }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "numbers and texts are written alike")]
     pub(super) fn with(mut self, element: &'static str, text: impl ToString) -> Self {
         self.details.push((element, text.to_string()));
         self

@@ -15,6 +15,9 @@ use super::error::S3Error;
 use super::request::Request;
 use super::signature::Identity;
 
+/// Pieces from this size on are kept as they came, without a copy.
+const LARGE: usize = 64 << 10;
+
 /// The body of a request.
 #[derive(Clone, Debug)]
 pub(super) struct Payload {
@@ -167,6 +170,8 @@ impl Receiver {
         if let Some((_, hasher)) = &mut self.hasher {
             hasher.update(&bytes);
         }
+        // A small piece may hold on to a large buffer.
+        let bytes = if bytes.len() < LARGE { Bytes::copy_from_slice(&bytes) } else { bytes };
         if !bytes.is_empty() {
             self.content.push(bytes);
         }

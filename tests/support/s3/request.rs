@@ -116,7 +116,7 @@ fn bucket_of_host(head: &Parts, domain: &str) -> Option<String> {
 /// The host that a request names; empty if it names none.
 pub(super) fn host(head: &Parts) -> &str {
     let header = head.headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
-    header.or_else(|| head.uri.authority().map(|authority| authority.as_str())).unwrap_or_default()
+    header.or_else(|| head.uri.authority().map(http::uri::Authority::as_str)).unwrap_or_default()
 }
 
 /// The parameters of a query, decoded.

@@ -148,7 +148,7 @@ impl Attributes {
                 return Err(S3Error::header_not_implemented(name));
             }
             let value = request.header(name).unwrap_or_default();
-            if KEPT.iter().any(|kept| name == *kept) || name.starts_with("x-amz-meta-") {
+            if KEPT.contains(&name) || name.starts_with("x-amz-meta-") {
                 attributes.insert(name.to_owned(), value.to_owned());
             }
         }

@@ -33,6 +33,7 @@ impl Element {
     }
 
     /// Adds a child that holds text.
+    #[expect(clippy::needless_pass_by_value, reason = "numbers and texts are written alike")]
     pub(super) fn text(&mut self, name: &str, text: impl ToString) -> &mut Self {
         let text = escaped(&text.to_string());
         self.inner += &format!("<{name}>{text}</{name}>");

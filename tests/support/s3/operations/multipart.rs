@@ -304,18 +304,16 @@ fn wanted_checksum(request: &Request) -> Result<Option<(Algorithm, Kind)>, S3Err
     let Some(algorithm) = Algorithm::named(name) else {
         return Err(S3Error::not_implemented(&format!("checksum {name}")));
     };
-    let kind = match (request.header("x-amz-checksum-type"), algorithm) {
-        (None | Some("FULL_OBJECT"), Algorithm::Crc64nvme) => Kind::FullObject,
-        (Some("FULL_OBJECT"), Algorithm::Crc32 | Algorithm::Crc32c) => Kind::FullObject,
-        (None | Some("COMPOSITE"), Algorithm::Crc32 | Algorithm::Crc32c | Algorithm::Sha256) => {
-            Kind::Composite
+    let by_default = if algorithm == Algorithm::Crc64nvme { "FULL_OBJECT" } else { "COMPOSITE" };
+    match (request.header("x-amz-checksum-type").unwrap_or(by_default), algorithm) {
+        ("FULL_OBJECT", Algorithm::Crc64nvme | Algorithm::Crc32 | Algorithm::Crc32c) => {
+            Ok(Some((algorithm, Kind::FullObject)))
         }
-        (Some(kind), _) => {
-            let message = format!(
-                "The {kind} checksum type cannot be used with the {name} checksum algorithm."
-            );
-            return Err(S3Error::invalid_request(message));
+        ("COMPOSITE", Algorithm::Crc32 | Algorithm::Crc32c | Algorithm::Sha256) => {
+            Ok(Some((algorithm, Kind::Composite)))
         }
-    };
-    Ok(Some((algorithm, kind)))
+        (kind, _) => Err(S3Error::invalid_request(format!(
+            "The {kind} checksum type cannot be used with the {name} checksum algorithm."
+        ))),
+    }
 }
