@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use registry_tests::child::PATIENCE;
 use registry_tests::s3::faults::{Failure, Fault};
 use registry_tests::s3::gate::Gate;
 use registry_tests::s3::operation::Operation;
@@ -115,13 +116,21 @@ async fn a_delayed_request_happens_after_its_sender_is_gone() {
             () = gate.arrived(1) => {}
         }
     }
-    // Its sender is gone, and has done it all again meanwhile.
+    until(|| s3.s3.requests()[1].outcome == Outcome::Lost).await;
     assert_eq!(s3.ask("DELETE", "k", &[], b"").await.status, 204);
     assert_eq!(s3.put("k", b"y").await.status, 200);
     gate.open();
-    while s3.s3.objects(BUCKET).contains_key("k") {
-        tokio::task::yield_now().await;
-    }
+    until(|| !s3.s3.objects(BUCKET).contains_key("k")).await;
+}
+
+/// Waits until it is so.
+async fn until(is_so: impl Fn() -> bool) {
+    let waiting = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.expect("it comes about");
 }
 
 #[tokio::test]

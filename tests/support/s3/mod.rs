@@ -1,7 +1,7 @@
 //! An S3 of ours, for tests: nothing to install, and everything that can go wrong goes wrong when a test says so.
 //!
 //! [`S3`] is what is stored, with its [options](options::S3Options), its [faults](faults::Faults) and the
-//! [record](record) of what it was asked. [`S3Server`](server::S3Server) answers for it on a port of this machine;
+//! [record] of what it was asked. [`S3Server`](server::S3Server) answers for it on a port of this machine;
 //! several servers of one `S3` are several addresses of the same buckets.
 //!
 //! ```no_run

@@ -1,4 +1,4 @@
-//! [`Record`]: what was asked, and how it ended.
+//! [`Recorded`]: what was asked, and how it ended.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
