@@ -9,6 +9,7 @@ pub mod peers;
 pub mod plain_http;
 pub mod polls;
 pub mod registry_process;
+pub mod s3;
 pub mod server;
 pub mod tree;
 pub mod world;
