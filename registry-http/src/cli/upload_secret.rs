@@ -1,30 +1,15 @@
-//! Where the secret comes from that upload addresses are signed with: a file, or else the environment.
+//! The secret that upload addresses are signed with, in a file of its own.
 #![expect(clippy::disallowed_methods, reason = "reads a file before anything is served")]
 
-use std::env;
 use std::fs;
-use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 
 use registry_http::UploadSecret;
 
 use super::Failure;
 
-/// Distribution's own variable for its `http.secret`. Empty is as if it were not set, as there.
-const VARIABLE: &str = "REGISTRY_HTTP_SECRET";
-
-/// The secret in `file`, if one is named; else that of the environment, if there is one.
-pub(super) fn find(file: Option<&Path>) -> Result<Option<UploadSecret>, Failure> {
-    match file {
-        Some(file) => in_file(file).map(Some),
-        None => {
-            let text = env::var_os(VARIABLE).unwrap_or_default();
-            Ok(UploadSecret::new(without_newline(&text.into_vec())))
-        }
-    }
-}
-
-fn in_file(file: &Path) -> Result<UploadSecret, Failure> {
+/// The secret in `file`. The one of the configuration is not looked at then.
+pub(super) fn in_file(file: &Path) -> Result<UploadSecret, Failure> {
     let shown = file.display();
     let text = fs::read(file).map_err(|error| {
         Failure::new(format!(
