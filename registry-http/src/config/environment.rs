@@ -1,6 +1,6 @@
 //! The variables `REGISTRY_A_B_C`, laid over the file: each is the key `a.b.c`.
 
-use super::keys;
+use super::keys::{self, Place};
 use super::node::{Entry, Node, Value};
 use super::origin::Origin;
 use super::problem::Problem;
@@ -40,7 +40,7 @@ pub(super) fn lay_over(
         }
         let value = yaml::parse(&text, &origin, Quote::No)?;
         let problem = |what| Problem::new(&origin, path.join(".").to_lowercase(), what);
-        match set(root, &path, value, &origin) {
+        match set(root, &path, 0, value, &origin) {
             Ok(()) => spell_out(root),
             Err(Misfit::Value(what)) => warnings.push(problem(what)),
             Err(Misfit::Index(what)) => return Err(problem(what)),
@@ -73,55 +73,78 @@ enum Misfit {
     Index(String),
 }
 
-fn set(node: &mut Node, path: &[&str], value: Node, origin: &Origin) -> Result<(), Misfit> {
-    let Some((first, rest)) = path.split_first() else {
+/// Sets what the names of `path` from `at` on lead to, below `node`.
+fn set(
+    node: &mut Node,
+    path: &[&str],
+    at: usize,
+    value: Node,
+    origin: &Origin,
+) -> Result<(), Misfit> {
+    let Some(name) = path.get(at) else {
         *node = value;
         return Ok(());
     };
     if node.is_null() {
-        let is_index = first.bytes().all(|byte| byte.is_ascii_digit());
+        let is_index = name.bytes().all(|byte| byte.is_ascii_digit());
         node.value = if is_index { Value::Sequence(vec![]) } else { Value::Mapping(vec![]) };
         node.origin = origin.clone();
     }
     match &mut node.value {
         Value::Mapping(entries) => {
-            let entry = entry(entries, first, origin);
-            if rest.is_empty() {
+            let entry = entry(entries, &path[..=at], origin);
+            if at + 1 == path.len() {
                 entry.origin = origin.clone();
             }
-            set(&mut entry.node, rest, value, origin)
+            set(&mut entry.node, path, at + 1, value, origin)
         }
         Value::Sequence(items) => {
             let length = items.len();
-            let index =
-                first.parse::<usize>().ok().filter(|index| *index <= length).ok_or_else(|| {
-                    let what = "expected the index of an element";
-                    Misfit::Index(format!("{what}, 0 to {length}, found `{first:.80}`"))
-                })?;
+            let index = name.parse::<usize>().ok().filter(|index| *index <= length);
+            let Some(index) = index else {
+                let what = "expected the index of an element";
+                return Err(Misfit::Index(format!("{what}, 0 to {length}, found `{name:.80}`")));
+            };
             if index == length {
                 items.push(Node::null(origin.clone()));
             }
-            set(&mut items[index], rest, value, origin)
+            set(&mut items[index], path, at + 1, value, origin)
         }
         Value::Scalar(_) => Err(Misfit::Value(format!(
             "passed over: expected a section to set `{}` in, found a single value (from {})",
-            first.to_lowercase(),
+            name.to_lowercase(),
             node.origin
         ))),
     }
 }
 
-/// The entry of this name, added if it is not there.
-fn entry<'n>(entries: &'n mut Vec<Entry>, name: &str, origin: &Origin) -> &'n mut Entry {
-    let field = FIELDS.iter().find(|(field, _)| field.eq_ignore_ascii_case(name));
-    let name = field.map_or(name, |(_, key)| key);
-    let at = entries.iter().position(|entry| entry.key.eq_ignore_ascii_case(name));
+/// The entry of the last name of `path`, added if it is not there.
+fn entry<'n>(entries: &'n mut Vec<Entry>, path: &[&str], origin: &Origin) -> &'n mut Entry {
+    let path: Vec<String> = path.iter().map(|name| key_of(name)).collect();
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    let name = path[path.len() - 1];
+    // A name of the table has one spelling, and another beside it is nothing; headers have theirs.
+    let is_known = match keys::place(&path) {
+        Place::Section => true,
+        Place::Row(row) => !row.key.ends_with('*') && row.key.split('.').count() == path.len(),
+        Place::Unknown => false,
+    };
+    let at = entries.iter().position(|entry| match is_known {
+        true => entry.key == name,
+        false => entry.key.eq_ignore_ascii_case(name),
+    });
     let at = at.unwrap_or_else(|| {
-        let (key, origin) = (name.to_lowercase(), origin.clone());
+        let (key, origin) = (name.to_owned(), origin.clone());
         entries.push(Entry { key, node: Node::null(origin.clone()), origin });
         entries.len() - 1
     });
     &mut entries[at]
+}
+
+/// The key that a name of a variable stands for.
+fn key_of(name: &str) -> String {
+    let field = FIELDS.iter().find(|(field, _)| field.eq_ignore_ascii_case(name));
+    field.map_or_else(|| name.to_lowercase(), |(_, key)| (*key).to_owned())
 }
 
 #[cfg(test)]
@@ -207,6 +230,15 @@ mod tests {
                 "http: {headers: {X-A: [a]}}",
                 &[("REGISTRY_HTTP_HEADERS_X-A", "[b]"), ("REGISTRY_HTTP_HEADERS_X-B", "[c]")],
                 &["http.headers.X-A.0=b", "http.headers.x-b.0=c"],
+            ),
+            // A section that is misspelt in the file is not the one that is meant.
+            (
+                "storage: {maintenance: {readOnly: {enabled: false}}}",
+                &[(ENABLED, "true")],
+                &[
+                    "storage.maintenance.readOnly.enabled=false",
+                    "storage.maintenance.readonly.enabled=true",
+                ],
             ),
             // The section before what lies in it, whatever order they come in.
             (

@@ -223,6 +223,10 @@ pub(super) enum Place {
 
 /// What stands at a path, such as `["storage", "delete"]`. A name of the path counts before `*`.
 pub(super) fn place(path: &[&str]) -> Place {
+    // A name with a point in it is one name.
+    if path.iter().any(|name| name.contains('.')) {
+        return Place::Unknown;
+    }
     let key = named(&path.join("."));
     let path: Vec<&str> = key.split('.').collect();
     let exact = TABLE.iter().find(|row| row.key == key);
@@ -253,7 +257,7 @@ pub(super) fn meant(path: &[&str]) -> Option<&'static str> {
     nearest(last, names)
 }
 
-/// The rows, for tests and for tools that list keys.
+/// The rows.
 #[cfg(test)]
 pub(super) fn all() -> &'static [Known] {
     TABLE
@@ -323,6 +327,7 @@ mod tests {
         for path in [&["storages"][..], &["storage", "s4"], &["storage", "delete", "x"], &["htp"]] {
             assert!(matches!(place(path), Place::Unknown), "{path:?}");
         }
+        assert!(matches!(place(&["storage.delete.enabled"]), Place::Unknown));
         assert_eq!(fate(&["storage", "s3aws", "bucket"]), Some(Fate::InForce));
     }
 

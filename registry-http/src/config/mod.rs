@@ -23,6 +23,8 @@ mod problem;
 mod s3;
 mod scalar;
 mod secret;
+#[cfg(test)]
+mod tests;
 mod typed;
 mod yaml;
 
