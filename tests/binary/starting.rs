@@ -131,6 +131,7 @@ fn help_names_every_flag_with_its_default() {
         "--read-only",
         "--secret-file",
         "REGISTRY_HTTP_SECRET",
+        "REGISTRY_CONFIGURATION_PATH",
         "RUST_LOG",
     ] {
         assert!(help.contains(text), "expected {text} in\n{help}");

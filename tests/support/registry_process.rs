@@ -30,6 +30,13 @@ impl RegistryProcess {
         Self::greeted(command.env_remove("REGISTRY_HTTP_SECRET"))
     }
 
+    /// With this configuration of Distribution, and no variables but these.
+    pub fn configured(file: &Path, variables: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(program());
+        command.arg("serve").arg(file).env_clear().envs(variables.iter().copied());
+        Self::greeted(&mut command)
+    }
+
     /// A `registry` that `command` starts, however it does; it has to print where it listens.
     pub fn greeted(command: &mut Command) -> Self {
         command.env_remove("RUST_LOG");

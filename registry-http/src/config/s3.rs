@@ -155,10 +155,14 @@ impl Section {
         let bucket = said(self.bucket).ok_or_else(|| {
             problem("bucket", "expected the name of a bucket, found nothing".into())
         })?;
-        let credentials = match (self.accesskey, self.secretkey) {
-            (Some(access_key), Some(secret_key)) => {
-                Some(Credentials { access_key, secret_key, session_token: self.sessiontoken })
-            }
+        // An empty one says nothing: charts write both so where the usual chain is meant.
+        let given = |key: Option<Secret>| key.filter(|key| !key.reveal().is_empty());
+        let credentials = match (given(self.accesskey), given(self.secretkey)) {
+            (Some(access_key), Some(secret_key)) => Some(Credentials {
+                access_key,
+                secret_key,
+                session_token: given(self.sessiontoken),
+            }),
             (None, None) => None,
             (Some(_), None) => {
                 return Err(problem(

@@ -215,7 +215,7 @@ mod tests {
         text: Option<String>,
         list: Vec<String>,
         span: Option<GoDuration>,
-        inner: Option<Box<Section>>,
+        inner: Option<Box<Self>>,
     }
 
     fn read(text: &str) -> Result<Section, String> {

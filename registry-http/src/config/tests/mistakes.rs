@@ -197,6 +197,7 @@ fn s3_is_read_and_its_mistakes_are_told() {
     let S3 { secure, v4_auth, chunk_size, credentials, force_path_style, .. } = s3("");
     assert_eq!((secure, v4_auth, chunk_size), (true, true, 10 << 20));
     assert_eq!((credentials, force_path_style), (None, None));
+    assert_eq!(s3(", accesskey: '', secretkey: ''").credentials, None);
     let given = s3(
         ", secure: 'false', v4auth: 0, chunksize: '0x500000', accesskey: hunter1, secretkey: hunter2, \
                    encrypt: t, keyid: k, forcepathstyle: yes, regionendpoint: 'http://x:9000'",
