@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use registry_tests::plain_http::request;
-use registry_tests::registry_process::{RegistryProcess, program};
+use registry_tests::registry_process::{RegistryProcess, program, without_variables};
 use tempfile::TempDir;
 
 use crate::failures::{failure, says};
@@ -45,13 +45,7 @@ impl Place {
 
     fn registry(&self) -> Command {
         let mut command = Command::new(program());
-        let ours = std::env::vars_os().filter(|(name, _)| {
-            let name = name.to_string_lossy();
-            name.starts_with("REGISTRY_") || name == "RUST_LOG"
-        });
-        for (name, _) in ours {
-            command.env_remove(name);
-        }
+        without_variables(&mut command);
         command.current_dir(self.0.path());
         command
     }
