@@ -115,8 +115,9 @@ pub(crate) struct ReferrersQuery {
 impl Endpoint {
     /// Reads a request line.
     pub(crate) fn parse(method: &Method, uri: &Uri, options: &Options) -> Result<Self, Refusal> {
-        let path =
-            uri.path().strip_prefix(options.path_prefix.as_str()).ok_or(Refusal::NoSuchEndpoint)?;
+        // `/` says that the process answers: probes ask it whatever the prefix is, as of Distribution.
+        let prefix = if uri.path() == "/" { "" } else { options.path_prefix.as_str() };
+        let path = uri.path().strip_prefix(prefix).ok_or(Refusal::NoSuchEndpoint)?;
         let segments = segments(path).ok_or(Refusal::NoSuchEndpoint)?;
         let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
         let resource = Resource::locate(&segments).ok_or(Refusal::NoSuchEndpoint)?;
@@ -439,18 +440,19 @@ impl Links {
     /// As the options ask for, in answer to this request.
     pub(crate) fn new(options: &Options, head: &Parts) -> Self {
         let (origin, prefix) = match &options.locations {
-            Locations::Relative => (String::new(), ""),
-            Locations::FromRequest => (origin(head).unwrap_or_default(), ""),
+            Locations::Relative => (String::new(), options.path_prefix.clone()),
+            Locations::FromRequest => {
+                (origin(head).unwrap_or_default(), options.path_prefix.clone())
+            }
             Locations::Under(base) => {
-                let host = base.find("://").map_or(0, |scheme| scheme + 3);
-                let path = match base[host..].find('/') {
-                    Some(path) => host + path,
-                    None => base.len(),
-                };
-                (base[..path].to_owned(), &base[path..])
+                let (origin, path) = split(base);
+                (origin.to_owned(), format!("{path}{}", options.path_prefix))
+            }
+            Locations::At(base) => {
+                let (origin, path) = split(base);
+                (origin.to_owned(), path.to_owned())
             }
         };
-        let prefix = format!("{prefix}{}", options.path_prefix);
         Self { origin, prefix, secret: options.upload_secret.clone() }
     }
 
@@ -460,7 +462,7 @@ impl Links {
         let links = Self::new(options, head);
         match options.locations {
             Locations::Relative => Self { origin: asked(head).unwrap_or_default(), ..links },
-            Locations::FromRequest | Locations::Under(_) => links,
+            Locations::FromRequest | Locations::Under(_) | Locations::At(_) => links,
         }
     }
 
@@ -572,6 +574,13 @@ fn origin(head: &Parts) -> Option<String> {
         .map_or("http", |_| "https");
     let host: Authority = host.parse().ok()?;
     Some(format!("{scheme}://{host}"))
+}
+
+/// Scheme and host, and the path behind them, of an address or of a path alone.
+fn split(base: &str) -> (&str, &str) {
+    let host = base.find("://").map_or(0, |scheme| scheme + 3);
+    let path = base[host..].find('/').map_or(base.len(), |path| host + path);
+    base.split_at(path)
 }
 
 /// The first element of a header that is a list.
@@ -927,12 +936,15 @@ mod tests {
             base(Locations::Under("https://four/x".to_owned()), "/r", &[]),
             "https://four/x/r"
         );
+        assert_eq!(base(Locations::At("https://four/x".to_owned()), "/r", &[]), "https://four/x");
+        assert_eq!(base(Locations::At("https://four".to_owned()), "/r", &[]), "https://four");
     }
 
     #[test]
     fn paths_lie_behind_the_prefix() {
         let options = Options { path_prefix: "/registry".to_owned(), ..Options::default() };
         assert_eq!(parse_with(&options, "GET", "/registry/v2/").unwrap(), Endpoint::Base);
+        assert_eq!(parse_with(&options, "GET", "/").unwrap(), Endpoint::Root);
         assert!(parse_with(&options, "GET", "/v2/").is_err());
         assert!(parse_with(&options, "GET", "/registryv2/").is_err());
         let under = Options { locations: Locations::Under("https://four/x".to_owned()), ..options };

@@ -132,7 +132,7 @@
 //! |---|---|---|
 //! | none (`default-features = false`) | the service, [`auth`], [`events`] | `http`, `tower`, and of `tokio` what works on any platform: no server, no network, no filesystem |
 //! | `serve` | `serve`: a listener for HTTP/1.1 and h2c | `hyper`, `hyper-util`, `rustix`, tokio's network |
-//! | `cli` (default) | the program `registry` | `serve`, `registry-store`'s `fs`, `clap`, `tracing-subscriber`, tokio's signals |
+//! | `cli` (default) | the program `registry`; `config`: Distribution's `config.yml` | `serve`, `registry-store`'s `fs`, `clap`, `saphyr-parser`, `tracing-subscriber`, tokio's signals |
 //! | `testing` | `testing`: a registry for tests of clients | `serve` |
 //!
 //! # What it leaves to others
@@ -142,6 +142,8 @@
 
 pub mod auth;
 mod body;
+#[cfg(feature = "cli")]
+pub mod config;
 mod endpoint;
 mod error;
 pub mod events;

@@ -114,4 +114,7 @@ pub enum Locations {
     /// An address or path that all paths are put behind, such as `https://registry.example.com` or, where a
     /// router takes a prefix off, `/registry`; without a slash at its end.
     Under(String),
+    /// The same, but in place of the [prefix](Options::path_prefix) too: all that stands before `/v2/`. It is what
+    /// Distribution's `http.host` does.
+    At(String),
 }

@@ -25,7 +25,7 @@ const HTTP: &[&str] = &[
     "warp",
 ];
 
-/// Crates that listen, make system calls, or read a command line; `mio` and what follows it are of tokio's network
+/// Crates that listen, make system calls, or read a command line or a configuration; `mio` and what follows it are of tokio's network
 /// and signals.
 const SERVER: &[&str] = &[
     "clap",
@@ -35,6 +35,7 @@ const SERVER: &[&str] = &[
     "hyper-util",
     "mio",
     "rustix",
+    "saphyr-parser",
     "signal-hook-registry",
     "socket2",
     "tracing-subscriber",

@@ -11,7 +11,7 @@ use registry_tests::registry_process::program;
 use tempfile::TempDir;
 
 /// Runs it to its end and returns its status and the one line it prints.
-fn failure(command: &mut Command) -> (i32, String) {
+pub(crate) fn failure(command: &mut Command) -> (i32, String) {
     let output = command.stdin(Stdio::null()).output().unwrap();
     let line = String::from_utf8(output.stderr).unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "", "nothing was started\n{line}");
@@ -33,7 +33,7 @@ fn on_a_free_port(root: &Path) -> Command {
 }
 
 #[track_caller]
-fn says(line: &str, parts: &[&str]) {
+pub(crate) fn says(line: &str, parts: &[&str]) {
     for part in parts {
         assert!(line.contains(part), "expected {part:?} in {line:?}");
     }

@@ -119,18 +119,6 @@ fn upload_addresses_are_signed_with_the_secret_of_a_file_or_of_the_environment()
 }
 
 #[test]
-fn a_secret_in_the_environment_that_distribution_would_read_otherwise_is_told_of() {
-    let root = TempDir::new().unwrap();
-    let mut command = Command::new(program());
-    command.args(["--addr", "127.0.0.1:0", "--root"]).arg(root.path());
-    let mut registry =
-        RegistryProcess::greeted(command.env("REGISTRY_HTTP_SECRET", "\"in quotes\""));
-    let line = registry.log_line("REGISTRY_HTTP_SECRET");
-    assert!(line.contains("WARN") && line.contains("as it is written"), "{line}");
-    assert!(line.contains("YAML") && !line.contains("in quotes"), "{line}");
-}
-
-#[test]
 fn help_names_every_flag_with_its_default() {
     let output = Command::new(program()).arg("--help").output().unwrap();
     assert!(output.status.success());
@@ -143,7 +131,7 @@ fn help_names_every_flag_with_its_default() {
         "--read-only",
         "--secret-file",
         "REGISTRY_HTTP_SECRET",
-        "YAML",
+        "REGISTRY_CONFIGURATION_PATH",
         "RUST_LOG",
     ] {
         assert!(help.contains(text), "expected {text} in\n{help}");

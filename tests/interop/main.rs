@@ -4,6 +4,7 @@
 mod broken_sessions;
 mod buildah;
 mod collecting;
+mod configuring;
 mod distribution;
 mod docker;
 mod each;

@@ -1,5 +1,6 @@
 //! [`RegistryProcess`]: the program `registry`, as a user starts it.
 
+use std::env;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -27,7 +28,14 @@ impl RegistryProcess {
     pub fn start_with(root: &Path, flags: &[&str]) -> Self {
         let mut command = Command::new(program());
         command.args(["--addr", "127.0.0.1:0", "--root"]).arg(root).args(flags);
-        Self::greeted(command.env_remove("REGISTRY_HTTP_SECRET"))
+        Self::greeted(without_variables(&mut command))
+    }
+
+    /// With this configuration of Distribution, and no variables but these.
+    pub fn configured(file: &Path, variables: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(program());
+        command.arg("serve").arg(file).env_clear().envs(variables.iter().copied());
+        Self::greeted(&mut command)
     }
 
     /// A `registry` that `command` starts, however it does; it has to print where it listens.
@@ -74,6 +82,16 @@ impl RegistryProcess {
     pub fn wait(self) -> ExitStatus {
         self.server.wait()
     }
+}
+
+/// Takes away what the user's environment says to a registry.
+pub fn without_variables(command: &mut Command) -> &mut Command {
+    for (name, _) in env::vars_os() {
+        if name.to_string_lossy().starts_with("REGISTRY_") {
+            command.env_remove(name);
+        }
+    }
+    command.env_remove("RUST_LOG")
 }
 
 /// The path of the program, built when it is first asked for.

@@ -1,17 +1,22 @@
 //! The command line: what the flags mean, and the only place that prints.
 
 mod data_directory;
+mod flags;
 mod referrers;
 mod serve;
+mod settings;
 mod upload_secret;
 mod usage;
 
+use std::env;
+use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
+use registry_http::config::LogLevel;
 use tracing_subscriber::EnvFilter;
 
 /// The variable that chooses what is logged, as everywhere in Rust.
@@ -20,7 +25,8 @@ const LOG_FILTER: &str = "RUST_LOG";
 /// A registry for container images and other OCI artifacts
 ///
 /// `registry` alone serves on 127.0.0.1:5000 and keeps its data in ./registry-data, in the layout of CNCF
-/// Distribution: a data directory of registry:2 or registry:3 opens here, and the other way round.
+/// Distribution: a data directory of registry:2 or registry:3 opens here, and the other way round. With
+/// `registry serve config.yml`, or `registry config.yml`, its configuration is read as it is.
 #[derive(Debug, Parser)]
 #[command(
     name = "registry",
@@ -28,6 +34,8 @@ const LOG_FILTER: &str = "RUST_LOG";
     args_conflicts_with_subcommands = true,
     max_term_width = 100,
     after_help = "Logs go to standard error; RUST_LOG chooses what is logged (error, warn, info, debug, trace).\n\
+                  REGISTRY_CONFIGURATION_PATH names a configuration where no argument does; any REGISTRY_A_B_C=value sets \
+                  its key a.b.c to that YAML, with and without a file. Flags win over variables, these over the file.\n\
                   SIGTERM or SIGINT finishes the requests in flight and ends; a second one ends at once."
 )]
 struct CommandLine {
@@ -35,7 +43,7 @@ struct CommandLine {
     command: Option<Command>,
 
     #[command(flatten)]
-    serve: serve::Arguments,
+    serve: flags::Flags,
 }
 
 #[derive(Debug, Subcommand)]
@@ -69,7 +77,7 @@ impl Failure {
 
 /// Runs the program.
 pub(crate) fn run() -> ExitCode {
-    let outcome = match CommandLine::try_parse() {
+    let outcome = match CommandLine::try_parse_from(with_command(env::args_os().collect())) {
         Ok(line) => execute(line),
         Err(error)
             if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) =>
@@ -92,12 +100,24 @@ pub(crate) fn run() -> ExitCode {
 }
 
 fn execute(line: CommandLine) -> Result<(), Failure> {
-    log_to_stderr()?;
     match line.command {
-        Some(Command::Serve(arguments)) => serve::run(&arguments),
+        Some(Command::Serve(arguments)) => serve::run(arguments.file.as_deref(), &arguments.flags),
         Some(Command::Referrers(command)) => referrers::run(&command),
-        None => serve::run(&line.serve),
+        None => serve::run(None, &line.serve),
     }
+}
+
+/// A configuration in place of the first argument is served: so do the images of Distribution, whose entry point puts
+/// the command before it.
+fn with_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let first = arguments.get(1).map(|first| first.to_string_lossy());
+    let is_file = first.is_some_and(|first| {
+        !first.starts_with('-') && (first.ends_with(".yml") || first.ends_with(".yaml"))
+    });
+    if is_file {
+        arguments.insert(1, "serve".into());
+    }
+    arguments
 }
 
 /// Tells the person who started the program something.
@@ -106,9 +126,16 @@ fn say(line: impl fmt::Display) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
-fn log_to_stderr() -> Result<(), Failure> {
-    let directives = std::env::var(LOG_FILTER).unwrap_or_default();
-    let directives = if directives.is_empty() { "info" } else { &directives };
+/// Logs as the environment says, or else the configuration.
+fn log_to_stderr(level: Option<LogLevel>) -> Result<(), Failure> {
+    let directives = env::var(LOG_FILTER).unwrap_or_default();
+    let default = match level {
+        // What libraries have to say of each frame of HTTP/2 is not meant.
+        Some(LogLevel::Debug) => "info,registry=debug,registry_http=debug,registry_store=debug",
+        Some(level) => level.as_str(),
+        None => "info",
+    };
+    let directives = if directives.is_empty() { default } else { &directives };
     let filter = EnvFilter::try_new(directives).map_err(|error| {
         Failure::usage(format!(
             "{LOG_FILTER}={directives}: {error}; expected levels such as info, or registry_http=debug,info"
@@ -129,6 +156,24 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn a_configuration_as_the_first_argument_is_served() {
+        for (arguments, command) in [
+            (&["registry", "/etc/config.yml"][..], true),
+            (&["registry", "c.yaml", "--read-only"], true),
+            (&["registry", "serve", "c.yml"], false),
+            (&["registry", "--root", "c.yml"], false),
+            (&["registry", "--root=c.yml"], false),
+            (&["registry", "c.toml"], false),
+            (&["registry"], false),
+        ] {
+            let given: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+            let meant = with_command(given.clone());
+            assert_eq!(meant != given, command, "{arguments:?}");
+            assert!(!command || meant[1] == "serve" && meant[2..] == given[1..], "{meant:?}");
+        }
     }
 
     #[test]

@@ -17,7 +17,8 @@ use registry_store::referrers::RebuildReport;
 use registry_store::store::Store;
 use tokio::runtime;
 
-use super::{Failure, data_directory, say};
+use super::settings::Said;
+use super::{Failure, data_directory, log_to_stderr, say};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -44,7 +45,9 @@ pub(super) struct Rebuild {
 /// Does what the command says.
 pub(super) fn run(command: &Command) -> Result<(), Failure> {
     let Command::Rebuild(arguments) = command;
-    let root = data_directory::existing(&arguments.root)?;
+    log_to_stderr(None)?;
+    let root = Said { value: arguments.root.clone(), by: "--root".to_owned() };
+    let root = data_directory::existing(&root)?;
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -1,4 +1,4 @@
-//! `registry serve`: a store on a directory, at a port.
+//! `registry serve`: a store on a directory or in memory, at a port.
 
 use std::mem;
 use std::net::SocketAddr;
@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use registry_http::config::Address;
 use registry_http::serve::serve;
 use registry_http::{Options, service};
 use registry_store::backend::fs::FilesystemBackend;
-use registry_store::options::StoreOptions;
+use registry_store::backend::{Backend, MemoryBackend};
 use registry_store::store::Store;
 use tokio::net::TcpListener;
 use tokio::runtime;
@@ -20,70 +21,65 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use super::{Failure, data_directory, say, upload_secret};
+use super::flags::Flags;
+use super::settings::{self, Data, Said, Settings};
+use super::{Failure, data_directory, log_to_stderr, say};
 
 /// How long work is waited for that goes on when the requests in flight have been answered.
 const FINISH_TIME: Duration = Duration::from_secs(10);
 
+/// What can be said of serving.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// Address and port to listen on; port 0 takes a free one, 0.0.0.0 listens on every interface
-    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:5000", value_parser = address)]
-    addr: SocketAddr,
+    /// Distribution's config.yml, read as it is; what it does not say has Distribution's defaults
+    #[arg(value_name = "FILE")]
+    pub(super) file: Option<PathBuf>,
 
-    /// Directory that keeps the data; made if it is not there
-    #[arg(long, value_name = "DIRECTORY", default_value = "registry-data")]
-    root: PathBuf,
-
-    /// Serve what is there, and refuse pushes and deletes
-    #[arg(long)]
-    read_only: bool,
-
-    /// File with the http.secret of a Distribution that serves the same data: then either finishes what the other
-    /// began to upload. Without the flag the environment variable REGISTRY_HTTP_SECRET holds it: every character of
-    /// it, where Distribution reads the variable as YAML and leaves out quotes around it and comments
-    #[arg(long, value_name = "FILE")]
-    secret_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) flags: Flags,
 }
 
 /// Serves until a signal comes.
 ///
 /// Order: what is asked for is looked at → the address is ours → the data directory, made if it was not there. So a
-/// start that fails at its flags, its secret or its address leaves nothing behind.
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let upload_secret = upload_secret::find(arguments.secret_file.as_deref())?;
-    let options = Options { read_only: arguments.read_only, upload_secret, ..Options::default() };
+/// start that fails at its settings, its secret or its address leaves nothing behind.
+pub(super) fn run(file: Option<&Path>, flags: &Flags) -> Result<(), Failure> {
+    let settings = settings::settle(file, flags)?;
+    log_to_stderr(settings.log_level)?;
+    for warning in &settings.warnings {
+        warn!("{warning}");
+    }
     let runtime = runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
-    let outcome = runtime.block_on(serve_until_told(arguments, options));
+    let outcome = runtime.block_on(serve_until_told(settings));
     // Shut down, it would drop what still runs, and let go of locks between processes while a system call that was
     // made under one is still under way. The end of the process ends all of it together.
     mem::forget(runtime);
     outcome
 }
 
-async fn serve_until_told(arguments: &Arguments, options: Options) -> Result<(), Failure> {
+async fn serve_until_told(settings: Settings) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
-    let (listener, address) = bind(arguments.addr).await?;
-    let root = if arguments.read_only {
-        data_directory::readable(&arguments.root)?
-    } else {
-        data_directory::writable(&arguments.root)?
+    let (listener, address) = bind(&settings.address).await?;
+    let root = match &settings.data {
+        Data::Memory => None,
+        Data::Directory(root) if settings.options.read_only => {
+            Some(data_directory::readable(root)?)
+        }
+        Data::Directory(root) => Some(data_directory::writable(root)?),
     };
-    let backend = FilesystemBackend::open(&root).map_err(|error| {
-        Failure::new(format!("cannot open the data in {}: {error}", root.display()))
-    })?;
-    let store = Store::new(Arc::new(backend), StoreOptions::default());
-    if !arguments.read_only {
+    let root = root.as_deref();
+    let store = Store::new(backend(root)?, settings.store);
+    if settings.purge {
         let store = store.clone();
         tokio::spawn(async move { store.maintenance().await });
     }
 
-    greet(address, &root, arguments.read_only);
+    greet(address, root, &settings.options);
     let (drain, draining) = oneshot::channel();
-    let mut serving = pin!(serve(listener, service(store.clone(), options), async {
+    let mut serving = pin!(serve(listener, service(store.clone(), settings.options), async {
         // The sender is never dropped unused before `serving` is.
         let _ = draining.await;
     }));
@@ -115,34 +111,49 @@ async fn finish(work: impl Future<Output = ()>) {
     }
 }
 
-async fn bind(wanted: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
+fn backend(root: Option<&Path>) -> Result<Arc<dyn Backend>, Failure> {
+    let Some(root) = root else { return Ok(Arc::new(MemoryBackend::new())) };
+    let backend = FilesystemBackend::open(root).map_err(|error| {
+        Failure::new(format!("cannot open the data in {}: {error}", root.display()))
+    })?;
+    Ok(Arc::new(backend))
+}
+
+async fn bind(wanted: &Said<Address>) -> Result<(TcpListener, SocketAddr), Failure> {
     let listen = async {
-        let listener = TcpListener::bind(wanted).await?;
+        let listener = match (wanted.value.known(), wanted.value.name()) {
+            (Some(addresses), _) => TcpListener::bind(addresses.as_slice()).await?,
+            (None, name) => TcpListener::bind(name.expect("it is known, or a name")).await?,
+        };
         let address = listener.local_addr()?;
         Ok((listener, address))
     };
     listen.await.map_err(|error: std::io::Error| {
         Failure::new(format!(
-            "cannot listen on {wanted}: {error}; expected a free port at an address of this machine \
-             (see --addr)"
+            "cannot listen on {}: {error}; expected a free port at an address of this machine (see {})",
+            wanted.value, wanted.by
         ))
     })
 }
 
 /// Where it is, where the data is, and what to do first.
-fn greet(address: SocketAddr, root: &Path, read_only: bool) {
+fn greet(address: SocketAddr, root: Option<&Path>, options: &Options) {
     say(format_args!("registry listens on http://{address}"));
-    say(format_args!("data directory:     {}", root.display()));
-    say(format_args!("try:                {}", first_step(address, read_only)));
+    match root {
+        Some(root) => say(format_args!("data directory:     {}", root.display())),
+        None => say("data directory:     none: it is kept in memory, and gone when this ends"),
+    }
+    say(format_args!("try:                {}", first_step(address, options)));
 }
 
 /// One line that works as it is.
-fn first_step(address: SocketAddr, read_only: bool) -> String {
+fn first_step(address: SocketAddr, options: &Options) -> String {
     // `localhost` stands for every interface: it is one of them, and docker speaks plain HTTP to it unasked.
     let here = address.ip().is_unspecified();
     let host = if here { format!("localhost:{}", address.port()) } else { address.to_string() };
-    if read_only {
-        format!("curl http://{host}/v2/_catalog")
+    // Clients of images know of no prefix.
+    if options.read_only || !options.path_prefix.is_empty() {
+        format!("curl http://{host}{}/v2/_catalog", options.path_prefix)
     } else if here || address.ip().is_loopback() {
         format!(
             "docker pull hello-world && docker tag hello-world {host}/hello && docker push {host}/hello"
@@ -150,13 +161,6 @@ fn first_step(address: SocketAddr, read_only: bool) -> String {
     } else {
         format!("skopeo copy --dest-tls-verify=false docker://hello-world docker://{host}/hello")
     }
-}
-
-fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| {
-        "expected an IP address and a port, such as 127.0.0.1:5000, 0.0.0.0:5000 or [::1]:5000"
-            .to_owned()
-    })
 }
 
 /// The signals that ask the program to end.

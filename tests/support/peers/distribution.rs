@@ -18,13 +18,25 @@ const PACKAGE: &str = "docker-registry";
 pub struct Distribution {
     address: SocketAddr,
     _server: Server,
-    _config: TempDir,
+    _config: Option<TempDir>,
 }
 
 impl Distribution {
     /// On a free port of this machine, with its data in `root`, deletes enabled, no cache.
     pub fn start(root: &Path) -> Self {
-        let (mut command, config) = command(root, &["serve"]);
+        let (command, config) = command(root, &["serve"]);
+        Self { _config: Some(config), ..Self::started(command) }
+    }
+
+    /// With this configuration and these variables.
+    pub fn configured(file: &Path, variables: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(PACKAGE);
+        command.arg("serve").arg(file);
+        without_environment(&mut command).envs(variables.iter().copied());
+        Self::started(command)
+    }
+
+    fn started(mut command: Command) -> Self {
         let mut server = start(&mut command, PACKAGE);
         let line = server.log_line("msg=\"listening on ");
         let address = line
@@ -33,13 +45,14 @@ impl Distribution {
             .and_then(|rest| rest.split('"').next())
             .and_then(|address| address.parse().ok())
             .unwrap_or_else(|| panic!("expected an address in {line:?}"));
-        Self { address, _server: server, _config: config }
+        Self { address, _server: server, _config: None }
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
+
     /// Runs its collector on the data in `root`, whatever comes of it.
     pub fn collect_garbage(root: &Path, flags: &[&str]) -> Said {
         let (mut command, _config) = command(root, &[&["garbage-collect"], flags].concat());

@@ -1,0 +1,86 @@
+//! What of a configuration has no effect here: told of, or refused where that would be wrong.
+
+use super::keys::{self, Fate, Idle, Known, Place};
+use super::node::{Node, Value};
+use super::problem::Problem;
+use super::scalar;
+
+/// Looks at every key by the table of [`keys`]. The first that is refused is the error.
+pub(super) fn check(root: &Node, warnings: &mut Vec<Problem>) -> Result<(), Problem> {
+    section(root, root, &mut Vec::new(), warnings)
+}
+
+fn section<'n>(
+    root: &Node,
+    node: &'n Node,
+    path: &mut Vec<&'n str>,
+    warnings: &mut Vec<Problem>,
+) -> Result<(), Problem> {
+    if !node.is_null() && !matches!(node.value, Value::Mapping(_)) {
+        let what = format!("expected a section, found {}", node.kind());
+        return Err(Problem::new(&node.origin, path.join("."), what));
+    }
+    for entry in node.entries() {
+        path.push(&entry.key);
+        match keys::place(path) {
+            Place::Section => section(root, &entry.node, path, warnings)?,
+            Place::Unknown => {
+                warnings.push(Problem::new(&entry.origin, path.join("."), unknown(path)));
+            }
+            Place::Row(row) if is_idle(row, &entry.node, root) => {}
+            Place::Row(row) => {
+                let problem = |what| Problem::new(&entry.origin, path.join("."), what);
+                match row.fate {
+                    Fate::InForce => {}
+                    Fate::PassedOver(instead) => {
+                        warnings.push(problem(format!("passed over: {instead}")));
+                    }
+                    Fate::Refused(missing) => {
+                        return Err(problem(format!("refused, because {missing}")));
+                    }
+                }
+            }
+        }
+        path.pop();
+    }
+    Ok(())
+}
+
+fn unknown(path: &[&str]) -> String {
+    let meant = keys::meant(path).map(|name| format!("; is `{name}` meant?"));
+    format!("passed over: there is no such key{}", meant.unwrap_or_default())
+}
+
+/// Whether the value asks for nothing that is not so anyway.
+fn is_idle(row: &Known, node: &Node, root: &Node) -> bool {
+    match row.idle {
+        Idle::Never => false,
+        Idle::Values(words) => node.is_empty() || words.iter().any(|word| is_word(node, word)),
+        Idle::Disabled => match &node.value {
+            Value::Sequence(items) => items.iter().all(|item| says(item, "disabled", "true")),
+            _ => node.is_empty(),
+        },
+        Idle::Unvalidated => node.is_empty() || is_validation_off(root),
+        Idle::NotEnabled => node.is_empty() || says(node, "enabled", "false"),
+    }
+}
+
+/// As Distribution 2.8 decides it: the old `enabled` counts before `disabled`.
+fn is_validation_off(root: &Node) -> bool {
+    let says = |key, word| {
+        root.find(&format!("validation.{key}")).is_some_and(|entry| is_word(&entry.node, word))
+    };
+    says("disabled", "true") && !says("enabled", "true")
+}
+
+fn says(section: &Node, key: &str, word: &str) -> bool {
+    section.entry(key).is_some_and(|entry| is_word(&entry.node, word))
+}
+
+/// Whether a value is this word. `true` and `false` have several spellings, none in quotes.
+fn is_word(node: &Node, word: &str) -> bool {
+    node.scalar().is_some_and(|it| match scalar::boolean(word) {
+        Some(value) => it.plain && scalar::boolean(&it.text) == Some(value),
+        None => it.text == word,
+    })
+}

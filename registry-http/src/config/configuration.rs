@@ -1,0 +1,473 @@
+//! [`Configuration`]: what is in force.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer};
+
+use super::address::Address;
+use super::go_duration::GoDuration;
+use super::node::Node;
+use super::origin::Origin;
+use super::problem::Problem;
+use super::s3::{self, S3};
+use super::secret::Secret;
+use super::typed::typed;
+use crate::options::{Locations, Options};
+use crate::upload_secret::UploadSecret;
+
+/// Everything that a configuration can say and that is implemented, each with its default if it does not.
+#[derive(Clone, Debug)]
+pub struct Configuration {
+    /// `log.level`. `None`: not said.
+    pub log_level: Option<LogLevel>,
+    /// `storage`.
+    pub storage: Storage,
+    /// `http`.
+    pub http: Http,
+    /// `catalog.maxentries`: the most repositories on a page.
+    pub catalog_max: usize,
+    /// `tags.maxtags`: the most tags on a page.
+    pub tags_max: usize,
+}
+
+/// `storage`.
+#[derive(Clone, Debug)]
+pub struct Storage {
+    /// Where bytes are kept. `None`: not said, which only variables without a file can do.
+    pub driver: Option<Driver>,
+    /// `delete.enabled`. Default: false with a file, as in Distribution; true without.
+    pub delete: bool,
+    /// `redirect.disable`, the other way round: clients are sent to where the bytes are, if the driver can. A
+    /// filesystem cannot.
+    pub redirect: bool,
+    /// `maintenance.readonly.enabled`.
+    pub read_only: bool,
+    /// `maintenance.uploadpurging`.
+    pub purging: Purging,
+}
+
+/// What keeps the bytes.
+#[derive(Clone, Debug)]
+pub enum Driver {
+    /// A directory.
+    Filesystem(Filesystem),
+    /// The process's memory: gone when it ends.
+    Memory,
+    /// A bucket.
+    S3(Box<S3>),
+}
+
+/// `storage.filesystem`.
+#[derive(Clone, Debug)]
+pub struct Filesystem {
+    /// `rootdirectory`. Default: `/var/lib/registry`, as in Distribution. `None`: not said, without a file.
+    pub root: Option<PathBuf>,
+}
+
+/// `storage.maintenance.uploadpurging`: what becomes of uploads that were never finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Purging {
+    /// They are removed at all. A `dryrun` removes nothing.
+    pub enabled: bool,
+    /// When they are older than this.
+    pub age: Duration,
+    /// Looked for every so often.
+    pub interval: Duration,
+}
+
+/// `http`.
+#[derive(Clone, Debug)]
+pub struct Http {
+    /// `addr`. `None`: not said.
+    pub address: Option<Address>,
+    /// `secret`, if it is not empty.
+    pub secret: Option<Secret>,
+    /// `prefix`, without a slash at its end.
+    pub prefix: String,
+    /// `host` and `relativeurls`.
+    pub locations: Locations,
+}
+
+/// `log.level`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum LogLevel {
+    /// Faults.
+    Error,
+    /// And what ought to be looked at.
+    Warn,
+    /// And what happens.
+    Info,
+    /// And how.
+    Debug,
+}
+
+impl Configuration {
+    /// How the service behaves.
+    pub fn options(&self) -> Options {
+        let defaults = Options::default();
+        let secret = self.http.secret.as_ref();
+        Options {
+            delete: self.storage.delete,
+            read_only: self.storage.read_only,
+            catalog_default: defaults.catalog_default.min(self.catalog_max),
+            catalog_max: self.catalog_max,
+            tags_max: self.tags_max,
+            locations: self.http.locations.clone(),
+            path_prefix: self.http.prefix.clone(),
+            upload_secret: secret.and_then(|secret| UploadSecret::new(secret.reveal())),
+            ..defaults
+        }
+    }
+
+    /// Makes it of a document; `file` is where that stands, if it is not made of variables alone.
+    pub(super) fn of(
+        document: &Node,
+        file: Option<&Origin>,
+        warnings: &mut Vec<Problem>,
+    ) -> Result<Self, Problem> {
+        let sections: Document = typed(document)?;
+        version(sections.version.as_deref(), document, file)?;
+        Ok(Self {
+            log_level: sections.log.level.or(sections.loglevel),
+            storage: sections.storage.resolve(document, file, warnings)?,
+            http: sections.http.resolve(document, file, warnings)?,
+            catalog_max: limit(sections.catalog.maxentries),
+            tags_max: limit(sections.tags.maxtags),
+        })
+    }
+}
+
+impl LogLevel {
+    /// In the words of the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+        }
+    }
+}
+
+impl TryFrom<String> for LogLevel {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.to_lowercase().as_str() {
+            "error" => Ok(Self::Error),
+            "warn" => Ok(Self::Warn),
+            "info" => Ok(Self::Info),
+            "debug" => Ok(Self::Debug),
+            _ => Err(format!("expected error, warn, info or debug, found `{text:.80}`")),
+        }
+    }
+}
+
+/// The file as it stands. A field has the name of its key; what is `None` was not said.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Document {
+    version: Option<String>,
+    log: LogSection,
+    loglevel: Option<LogLevel>,
+    storage: StorageSection,
+    http: HttpSection,
+    catalog: CatalogSection,
+    tags: TagsSection,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct LogSection {
+    level: Option<LogLevel>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct StorageSection {
+    #[serde(deserialize_with = "there")]
+    filesystem: Option<FilesystemSection>,
+    #[serde(deserialize_with = "there")]
+    inmemory: Option<MemorySection>,
+    #[serde(deserialize_with = "there")]
+    s3: Option<s3::Section>,
+    #[serde(deserialize_with = "there")]
+    s3aws: Option<s3::Section>,
+    delete: DeleteSection,
+    redirect: RedirectSection,
+    maintenance: MaintenanceSection,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct FilesystemSection {
+    rootdirectory: Option<PathBuf>,
+    maxthreads: Option<i64>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct MemorySection {}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct DeleteSection {
+    enabled: Option<bool>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RedirectSection {
+    disable: Option<bool>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct MaintenanceSection {
+    uploadpurging: PurgingSection,
+    readonly: ReadOnlySection,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct PurgingSection {
+    enabled: Option<bool>,
+    age: Option<GoDuration>,
+    interval: Option<GoDuration>,
+    dryrun: Option<bool>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ReadOnlySection {
+    enabled: Option<bool>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct HttpSection {
+    addr: Option<String>,
+    prefix: Option<String>,
+    host: Option<String>,
+    secret: Option<Secret>,
+    relativeurls: Option<bool>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct CatalogSection {
+    maxentries: Option<i64>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct TagsSection {
+    maxtags: Option<i64>,
+}
+
+/// A driver's section: that its key is there chooses it, though nothing stands behind it.
+fn there<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    section: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(section).map(Some)
+}
+
+fn version(version: Option<&str>, document: &Node, file: Option<&Origin>) -> Result<(), Problem> {
+    const EXPECTED: &str = "expected `version: 0.1`, which every configuration begins with";
+    match (version, document.entry("version"), file) {
+        (Some("0.1"), ..) | (None, _, None) => Ok(()),
+        (Some(other), Some(entry), _) => {
+            let what = format!("{EXPECTED}, found `{other:.80}`");
+            Err(Problem::new(&entry.node.origin, "version", what))
+        }
+        (_, _, Some(file)) => Err(Problem::new(file, "version", format!("{EXPECTED}, found none"))),
+        (Some(_), None, None) => unreachable!("a value has an entry"),
+    }
+}
+
+/// A limit of Distribution's: without one, or with none that makes sense, 1000.
+fn limit(number: Option<i64>) -> usize {
+    number.and_then(|number| usize::try_from(number).ok()).filter(|it| *it > 0).unwrap_or(1000)
+}
+
+impl StorageSection {
+    fn resolve(
+        self,
+        document: &Node,
+        file: Option<&Origin>,
+        warnings: &mut Vec<Problem>,
+    ) -> Result<Storage, Problem> {
+        let storage = Storage {
+            delete: self.delete.enabled.unwrap_or(file.is_none()),
+            redirect: !self.redirect.disable.unwrap_or(false),
+            read_only: self.maintenance.readonly.enabled.unwrap_or(false),
+            purging: self.maintenance.uploadpurging.resolve(document, warnings)?,
+            driver: None,
+        };
+        one_driver(document, file)?;
+        let node = |key| &document.find(key).expect("the driver was read from there").node;
+        let driver = if let Some(section) = self.filesystem {
+            Some(Driver::Filesystem(section.resolve(document, file, warnings)?))
+        } else if self.inmemory.is_some() {
+            Some(Driver::Memory)
+        } else if let Some(section) = self.s3 {
+            Some(Driver::S3(Box::new(section.resolve("storage.s3", node("storage.s3"))?)))
+        } else if let Some(section) = self.s3aws {
+            Some(Driver::S3(Box::new(section.resolve("storage.s3aws", node("storage.s3aws"))?)))
+        } else {
+            None
+        };
+        Ok(Storage { driver, ..storage })
+    }
+}
+
+/// Refuses more than one driver, and none where there is a file.
+fn one_driver(document: &Node, file: Option<&Origin>) -> Result<(), Problem> {
+    const DRIVERS: [&str; 4] = ["filesystem", "inmemory", "s3", "s3aws"];
+    const EXPECTED: &str = "expected exactly one storage driver, filesystem, inmemory or s3";
+    let storage = document.entry("storage");
+    let entries = storage.map_or(&[][..], |storage| storage.node.entries());
+    let mut chosen = entries.iter().filter(|entry| DRIVERS.contains(&entry.key.as_str()));
+    match (chosen.next(), chosen.next(), file) {
+        (Some(one), Some(other), _) => {
+            let what =
+                format!("{EXPECTED}, found `{}` ({}) and `{}`", one.key, one.origin, other.key);
+            Err(Problem::new(&other.origin, "storage", what))
+        }
+        (None, _, Some(file)) => {
+            let origin = storage.map_or(file, |storage| &storage.origin);
+            Err(Problem::new(origin, "storage", format!("{EXPECTED}, found none")))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl FilesystemSection {
+    fn resolve(
+        self,
+        document: &Node,
+        file: Option<&Origin>,
+        warnings: &mut Vec<Problem>,
+    ) -> Result<Filesystem, Problem> {
+        const KEY: &str = "storage.filesystem.rootdirectory";
+        const THREADS: &str = "storage.filesystem.maxthreads";
+        /// Distribution's own.
+        const DEFAULT: i64 = 100;
+        if let Some(root) = &self.rootdirectory
+            && root.as_os_str().is_empty()
+        {
+            let entry = document.find(KEY).expect("it was read from there");
+            let what = "expected the path of a directory, found an empty one";
+            return Err(Problem::new(&entry.node.origin, KEY, what));
+        }
+        if self.maxthreads.is_some_and(|threads| threads != DEFAULT) {
+            let entry = document.find(THREADS).expect("it was read from there");
+            let what = "passed over: system calls run on as many threads as they need, 512 at most";
+            warnings.push(Problem::new(&entry.origin, THREADS, what));
+        }
+        let default = file.map(|_| PathBuf::from("/var/lib/registry"));
+        Ok(Filesystem { root: self.rootdirectory.or(default) })
+    }
+}
+
+impl PurgingSection {
+    fn resolve(self, document: &Node, warnings: &mut Vec<Problem>) -> Result<Purging, Problem> {
+        const SECTION: &str = "storage.maintenance.uploadpurging";
+        let positive = |name: &str, span: Option<GoDuration>, default: Duration| {
+            let span = span.map_or(default, |span| span.0);
+            if span > Duration::ZERO {
+                return Ok(span);
+            }
+            let key = format!("{SECTION}.{name}");
+            let entry = document.find(&key).expect("the default is not zero");
+            Err(Problem::new(&entry.node.origin, key, "expected more than no time at all, found 0"))
+        };
+        let mut enabled = self.enabled.unwrap_or(true);
+        if enabled && self.dryrun == Some(true) {
+            let key = format!("{SECTION}.dryrun");
+            let entry = document.find(&key).expect("it was read from there");
+            let what = "nothing is removed, and what would be is not told of yet";
+            warnings.push(Problem::new(&entry.origin, key, what));
+            enabled = false;
+        }
+        Ok(Purging {
+            enabled,
+            age: positive("age", self.age, Duration::from_hours(7 * 24))?,
+            interval: positive("interval", self.interval, Duration::from_hours(24))?,
+        })
+    }
+}
+
+impl HttpSection {
+    fn resolve(
+        self,
+        document: &Node,
+        file: Option<&Origin>,
+        warnings: &mut Vec<Problem>,
+    ) -> Result<Http, Problem> {
+        let origin = |name: &str| {
+            let entry = document.find(&format!("http.{name}"));
+            entry.expect("it was read from there").node.origin.clone()
+        };
+        let address = said(self.addr)
+            .map(Address::try_from)
+            .transpose()
+            .map_err(|what| Problem::new(&origin("addr"), "http.addr", what))?;
+        let prefix = self.prefix.unwrap_or_default();
+        let prefix = prefix.trim_end_matches('/');
+        if !prefix.is_empty() && !is_path(prefix) {
+            let what = format!("expected a path such as /registry/, found `{prefix:.80}`");
+            return Err(Problem::new(&origin("prefix"), "http.prefix", what));
+        }
+        let host = said(self.host).map(|host| base(&host).map_err(|what| (host, what))).transpose();
+        let host = match host {
+            Ok(base) => base,
+            // Without a scheme Distribution passes it over, and says nothing.
+            Err((host, what)) if !host.contains(':') => {
+                let what = format!("passed over: {what}");
+                warnings.push(Problem::new(&origin("host"), "http.host", what));
+                None
+            }
+            Err((_, what)) => return Err(Problem::new(&origin("host"), "http.host", what)),
+        };
+        // Distribution's default makes whole addresses of what the client or its proxy asked for; ours makes paths.
+        let relative = self.relativeurls.unwrap_or(file.is_none());
+        let locations = match host {
+            Some(base) => Locations::At(base),
+            None if relative => Locations::Relative,
+            None => Locations::FromRequest,
+        };
+        let secret = self.secret.filter(|secret| !secret.reveal().is_empty());
+        Ok(Http { address, secret, prefix: prefix.to_owned(), locations })
+    }
+}
+
+/// An address that locations can be put behind, without a slash at its end.
+fn base(host: &str) -> Result<String, String> {
+    let behind = host.strip_prefix("http://").or_else(|| host.strip_prefix("https://"));
+    let good = behind.is_some_and(|behind| {
+        let (authority, path) = behind.split_at(behind.find('/').unwrap_or(behind.len()));
+        !authority.is_empty()
+            && authority
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() && !b"@?#\\\"<>".contains(&byte))
+            && (path.is_empty() || is_path(path))
+    });
+    if good {
+        return Ok(host.trim_end_matches('/').to_owned());
+    }
+    Err("expected an address such as https://registry.example.com, found another form".to_owned())
+}
+
+/// What can stand in front of `/v2/` and in a header as it is.
+fn is_path(path: &str) -> bool {
+    let fine = |byte: u8| byte.is_ascii_graphic() && !b"?#\\\"<>^`{|}".contains(&byte);
+    path.starts_with('/') && path.bytes().all(fine)
+}
+
+/// An empty string says nothing, as in Distribution.
+fn said(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty())
+}

@@ -1,0 +1,350 @@
+//! The variables `REGISTRY_A_B_C`, laid over the file: each is the key `a.b.c`.
+
+use super::keys::{self, Place};
+use super::node::{Entry, Node, Value};
+use super::origin::Origin;
+use super::problem::Problem;
+use super::yaml::{self, Quote};
+
+/// What the name of such a variable begins with.
+pub(super) const PREFIX: &str = "REGISTRY_";
+
+/// Names the file, and no key.
+pub(super) const PATH: &str = "REGISTRY_CONFIGURATION_PATH";
+
+/// Distribution matches the names of its Go fields, one of which is not that of its key.
+const FIELDS: &[(&str, &str)] = &[("EVENTCONFIG", "events")];
+
+/// Lays `variables` over `root`, in the order of their names, so that a section is set before what lies in it.
+///
+/// A value is YAML. Keys are found whatever their case, and added where they are not there, with their section: so
+/// that `REGISTRY_STORAGE_MAINTENANCE_READONLY_ENABLED=true` works whether the file has the section or not, which it
+/// does not with Distribution (distribution/distribution#1736). An element of a list goes by its index; the first
+/// index that is free adds one.
+pub(super) fn lay_over(
+    root: &mut Node,
+    mut variables: Vec<(String, String)>,
+    warnings: &mut Vec<Problem>,
+) -> Result<(), Problem> {
+    variables.sort();
+    for (name, text) in variables {
+        let Some(path) = name.strip_prefix(PREFIX).filter(|_| name != PATH) else { continue };
+        let origin = Origin::Environment(name.as_str().into());
+        let path: Vec<&str> = path.split('_').collect();
+        if path.contains(&"") || !keys::is_section(&path[0].to_lowercase()) {
+            warnings.push(Problem::general(
+                Some(origin),
+                "passed over: it names no key of the configuration",
+            ));
+            continue;
+        }
+        let value = yaml::parse(&text, &origin, Quote::No)?;
+        let problem = |what| Problem::new(&origin, path.join(".").to_lowercase(), what);
+        match set(root, &path, 0, value, &origin) {
+            Ok(()) => spell_out(root),
+            Err(Misfit::Value(what)) => warnings.push(problem(what)),
+            Err(Misfit::Index(what)) => return Err(problem(what)),
+        }
+    }
+    Ok(())
+}
+
+/// `storage: inmemory` and `auth: htpasswd` are short for a section with that one key.
+pub(super) fn spell_out(root: &mut Node) {
+    let Value::Mapping(entries) = &mut root.value else { return };
+    for entry in entries.iter_mut().filter(|it| matches!(it.key.as_str(), "storage" | "auth")) {
+        let node = &mut entry.node;
+        let Some(word) = node.scalar().filter(|_| !node.is_null()) else { continue };
+        let inner = Entry {
+            key: word.text.clone(),
+            origin: node.origin.clone(),
+            node: Node::null(node.origin.clone()),
+        };
+        node.value = Value::Mapping(vec![inner]);
+    }
+}
+
+/// Why a variable has no place.
+enum Misfit {
+    /// What it would go into is no section. Passed over: Kubernetes makes such pairs of names, where a service is
+    /// called `registry-http`.
+    Value(String),
+    /// There is no such element, and it would not be the next one.
+    Index(String),
+}
+
+/// Sets what the names of `path` from `at` on lead to, below `node`.
+fn set(
+    node: &mut Node,
+    path: &[&str],
+    at: usize,
+    value: Node,
+    origin: &Origin,
+) -> Result<(), Misfit> {
+    let Some(name) = path.get(at) else {
+        *node = value;
+        return Ok(());
+    };
+    if node.is_null() {
+        let is_index = name.bytes().all(|byte| byte.is_ascii_digit());
+        node.value = if is_index { Value::Sequence(vec![]) } else { Value::Mapping(vec![]) };
+        node.origin = origin.clone();
+    }
+    match &mut node.value {
+        Value::Mapping(entries) => {
+            let entry = entry(entries, &path[..=at], origin);
+            if at + 1 == path.len() {
+                entry.origin = origin.clone();
+            }
+            set(&mut entry.node, path, at + 1, value, origin)
+        }
+        Value::Sequence(items) => {
+            let length = items.len();
+            let index = name.parse::<usize>().ok().filter(|index| *index <= length);
+            let Some(index) = index else {
+                let what = "expected the index of an element";
+                return Err(Misfit::Index(format!("{what}, 0 to {length}, found `{name:.80}`")));
+            };
+            if index == length {
+                items.push(Node::null(origin.clone()));
+            }
+            set(&mut items[index], path, at + 1, value, origin)
+        }
+        Value::Scalar(_) => Err(Misfit::Value(format!(
+            "passed over: expected a section to set `{}` in, found a single value (from {})",
+            name.to_lowercase(),
+            node.origin
+        ))),
+    }
+}
+
+/// The entry of the last name of `path`, added if it is not there.
+fn entry<'n>(entries: &'n mut Vec<Entry>, path: &[&str], origin: &Origin) -> &'n mut Entry {
+    let path: Vec<String> = path.iter().map(|name| key_of(name)).collect();
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    let name = path[path.len() - 1];
+    // A name of the table has one spelling, and another beside it is nothing; headers have theirs.
+    let is_known = match keys::place(&path) {
+        Place::Section => true,
+        Place::Row(row) => !row.key.ends_with('*') && row.key.split('.').count() == path.len(),
+        Place::Unknown => false,
+    };
+    let at = entries.iter().position(|entry| match is_known {
+        true => entry.key == name,
+        false => entry.key.eq_ignore_ascii_case(name),
+    });
+    let at = at.unwrap_or_else(|| {
+        let (key, origin) = (name.to_owned(), origin.clone());
+        entries.push(Entry { key, node: Node::null(origin.clone()), origin });
+        entries.len() - 1
+    });
+    &mut entries[at]
+}
+
+/// The key that a name of a variable stands for.
+fn key_of(name: &str) -> String {
+    let field = FIELDS.iter().find(|(field, _)| field.eq_ignore_ascii_case(name));
+    field.map_or_else(|| name.to_lowercase(), |(_, key)| (*key).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The configuration as `key=value` lines, and the warnings.
+    fn laid(file: &str, variables: &[(&str, &str)]) -> Result<(Vec<String>, Vec<String>), String> {
+        let source = Origin::File { file: "c.yml".into(), line: 1 };
+        let mut root = yaml::parse(file, &source, Quote::Yes).unwrap();
+        spell_out(&mut root);
+        let variables = variables.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+        let mut warnings = Vec::new();
+        lay_over(&mut root, variables, &mut warnings).map_err(|it| it.to_string())?;
+        let mut lines = Vec::new();
+        list(&root, "", &mut lines);
+        Ok((lines, warnings.iter().map(ToString::to_string).collect()))
+    }
+
+    fn list(node: &Node, path: &str, lines: &mut Vec<String>) {
+        match &node.value {
+            Value::Scalar(it) => lines.push(format!("{}={}", &path[1..], it.text)),
+            Value::Sequence(items) => {
+                for (at, item) in items.iter().enumerate() {
+                    list(item, &format!("{path}.{at}"), lines);
+                }
+            }
+            Value::Mapping(entries) => {
+                for entry in entries {
+                    list(&entry.node, &format!("{path}.{}", entry.key), lines);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn variables_are_laid_over_the_file_as_distribution_does_and_where_it_fails() {
+        const ENABLED: &str = "REGISTRY_STORAGE_MAINTENANCE_READONLY_ENABLED";
+        let readonly = ["storage.maintenance.readonly.enabled=true"];
+        for (file, variables, expected) in [
+            // A value that is there, one that is not, and a section that is not.
+            (
+                "http: {addr: ':1'}",
+                &[("REGISTRY_HTTP_ADDR", ":5000")][..],
+                &["http.addr=:5000"][..],
+            ),
+            (
+                "http: {addr: ':1'}",
+                &[("REGISTRY_HTTP_SECRET", "x")],
+                &["http.addr=:1", "http.secret=x"],
+            ),
+            (
+                "",
+                &[("REGISTRY_HTTP_DEBUG_PROMETHEUS_ENABLED", "true")],
+                &["http.debug.prometheus.enabled=true"],
+            ),
+            ("http:", &[("REGISTRY_HTTP_ADDR", ":1")], &["http.addr=:1"]),
+            // Values are YAML: a whole section, a list, a string in quotes, nothing.
+            (
+                "",
+                &[("REGISTRY_STORAGE_DELETE", "{enabled: true}")],
+                &["storage.delete.enabled=true"],
+            ),
+            (
+                "",
+                &[("REGISTRY_STORAGE_DELETE", "{\"enabled\":true}")],
+                &["storage.delete.enabled=true"],
+            ),
+            (
+                "",
+                &[("REGISTRY_POLICY_REPOSITORY_CLASSES", "[a, b]")],
+                &["policy.repository.classes.0=a", "policy.repository.classes.1=b"],
+            ),
+            ("", &[("REGISTRY_HTTP_SECRET", "\"#x\"")], &["http.secret=#x"]),
+            ("http: {secret: x}", &[("REGISTRY_HTTP_SECRET", "")], &["http.secret="]),
+            (
+                "",
+                &[("REGISTRY_HTTP_HEADERS", "{X-Content-Type-Options: [nosniff]}")],
+                &["http.headers.X-Content-Type-Options.0=nosniff"],
+            ),
+            // What is there keeps its spelling; what is new is in lower case.
+            (
+                "http: {headers: {X-A: [a]}}",
+                &[("REGISTRY_HTTP_HEADERS_X-A", "[b]"), ("REGISTRY_HTTP_HEADERS_X-B", "[c]")],
+                &["http.headers.X-A.0=b", "http.headers.x-b.0=c"],
+            ),
+            // A section that is misspelt in the file is not the one that is meant.
+            (
+                "storage: {maintenance: {readOnly: {enabled: false}}}",
+                &[(ENABLED, "true")],
+                &[
+                    "storage.maintenance.readOnly.enabled=false",
+                    "storage.maintenance.readonly.enabled=true",
+                ],
+            ),
+            // The section before what lies in it, whatever order they come in.
+            (
+                "",
+                &[("REGISTRY_STORAGE_S3_BUCKET", "b"), ("REGISTRY_STORAGE", "s3")],
+                &["storage.s3.bucket=b"],
+            ),
+            (
+                "storage: {filesystem: {}}",
+                &[("REGISTRY_STORAGE", "inmemory")],
+                &["storage.inmemory="],
+            ),
+            // Words for sections.
+            ("auth: none", &[], &["auth.none="]),
+            (
+                "",
+                &[("REGISTRY_AUTH", "htpasswd"), ("REGISTRY_AUTH_HTPASSWD_REALM", "r")],
+                &["auth.htpasswd.realm=r"],
+            ),
+            // Issue 1736: with the section absent, present, empty, and as a whole.
+            ("", &[(ENABLED, "true")], &readonly),
+            (
+                "storage: {maintenance: {readonly: {enabled: false}}}",
+                &[(ENABLED, "true")],
+                &readonly,
+            ),
+            ("storage: {maintenance: {readonly: {}}}", &[(ENABLED, "true")], &readonly),
+            ("storage:\n  maintenance:\n    readonly:\n", &[(ENABLED, "true")], &readonly),
+            ("", &[("REGISTRY_STORAGE_MAINTENANCE_READONLY", "{\"enabled\":true}")], &readonly),
+            // Elements of lists: change one, add one, begin a list.
+            (
+                "notifications: {endpoints: [{name: a}]}",
+                &[
+                    ("REGISTRY_NOTIFICATIONS_ENDPOINTS_0_NAME", "b"),
+                    ("REGISTRY_NOTIFICATIONS_ENDPOINTS_1_NAME", "c"),
+                ],
+                &["notifications.endpoints.0.name=b", "notifications.endpoints.1.name=c"],
+            ),
+            (
+                "",
+                &[("REGISTRY_MIDDLEWARE_STORAGE_0_NAME", "redirect")],
+                &["middleware.storage.0.name=redirect"],
+            ),
+            // A Go field that is not called as its key.
+            (
+                "",
+                &[("REGISTRY_NOTIFICATIONS_EVENTCONFIG_INCLUDEREFERENCES", "true")],
+                &["notifications.events.includereferences=true"],
+            ),
+            // Not Distribution's at all.
+            (
+                "http: {addr: ':1'}",
+                &[("REGISTRYHTTP_ADDR", ":2"), ("HTTP_ADDR", ":3"), (PATH, "c.yml")],
+                &["http.addr=:1"],
+            ),
+        ] {
+            let (lines, warnings) = laid(file, variables).unwrap();
+            assert_eq!(lines, expected, "{file} {variables:?}");
+            assert!(warnings.is_empty(), "{warnings:?}");
+        }
+    }
+
+    #[test]
+    fn a_variable_that_names_no_section_is_passed_over_and_told_of() {
+        // Kubernetes sets these where a service is called `registry`.
+        for name in
+            ["REGISTRY_PORT", "REGISTRY_PORT_5000_TCP_ADDR", "REGISTRY_", "REGISTRY_HTTP__ADDR"]
+        {
+            let (lines, warnings) =
+                laid("http: {addr: ':1'}", &[(name, "tcp://10.0.0.1:5000")]).unwrap();
+            assert_eq!(lines, ["http.addr=:1"]);
+            assert_eq!(
+                warnings,
+                [format!("{name}: passed over: it names no key of the configuration")]
+            );
+        }
+    }
+
+    #[test]
+    fn a_variable_below_a_single_value_is_passed_over_and_told_of() {
+        let variable = ("REGISTRY_HTTP_ADDR_PORT", "hunter2");
+        let (lines, warnings) = laid("http: {addr: x}", &[variable]).unwrap();
+        assert_eq!(lines, ["http.addr=x"]);
+        let line = "REGISTRY_HTTP_ADDR_PORT: http.addr.port: passed over: expected a section to set `port` in, \
+                    found a single value (from c.yml:1)";
+        assert_eq!(warnings, [line]);
+    }
+
+    #[test]
+    fn a_variable_that_cannot_be_laid_over_is_one_line_without_its_value() {
+        for (file, name, value, line) in [
+            (
+                "notifications: {endpoints: []}",
+                "REGISTRY_NOTIFICATIONS_ENDPOINTS_1_NAME",
+                "hunter2",
+                "REGISTRY_NOTIFICATIONS_ENDPOINTS_1_NAME: notifications.endpoints.1.name: expected the index of \
+                 an element, 0 to 0, found `1`",
+            ),
+            (
+                "",
+                "REGISTRY_HTTP_SECRET",
+                "[hunter2",
+                "REGISTRY_HTTP_SECRET: expected YAML, found text that is none: it cannot be parsed",
+            ),
+        ] {
+            assert_eq!(laid(file, &[(name, value)]).unwrap_err(), line);
+        }
+    }
+}

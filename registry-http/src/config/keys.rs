@@ -1,0 +1,341 @@
+//! Every key that Distribution knows, of 2.x and 3.x, and what becomes of it here.
+
+use super::nearest::nearest;
+
+/// What becomes of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It does what it says.
+    InForce,
+    /// It has no effect, which takes nothing from anybody: told of once. The text says what holds in its place.
+    PassedOver(&'static str),
+    /// Without it access would be wider, content less sure, or the mode another: the registry does not start. The
+    /// text says what is missing.
+    Refused(&'static str),
+}
+
+/// Which values of a key ask for nothing that is not so anyway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Idle {
+    /// None: that the key is there asks for something.
+    Never,
+    /// Nothing, an empty string, list or section, and these words.
+    Values(&'static [&'static str]),
+    /// A list each of whose elements says `disabled: true`, and an empty one.
+    Disabled,
+    /// As `Values(&[])`, or any if `validation` is switched off as a whole.
+    Unvalidated,
+    /// A section that says `enabled: false`, and an empty one.
+    NotEnabled,
+}
+
+/// A row of the table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    /// As in `storage.delete.enabled`; `*` is any name. It covers all that lies below it, but for rows of their own.
+    pub(super) key: &'static str,
+    pub(super) fate: Fate,
+    pub(super) idle: Idle,
+}
+
+const fn in_force(key: &'static str) -> Known {
+    Known { key, fate: Fate::InForce, idle: Idle::Never }
+}
+
+const fn passed_over(key: &'static str, idle: Idle, instead: &'static str) -> Known {
+    Known { key, fate: Fate::PassedOver(instead), idle }
+}
+
+const fn refused(key: &'static str, idle: Idle, missing: &'static str) -> Known {
+    Known { key, fate: Fate::Refused(missing), idle }
+}
+
+const EMPTY: Idle = Idle::Values(&[]);
+const NO_AUTH: &str = "there is no access control yet: everybody could do everything";
+const NO_TLS: &str =
+    "there is no TLS yet: passwords and content would go over the network in the clear";
+const NO_DRIVER: &str = "there is no such storage driver here: expected filesystem, inmemory or s3";
+const NO_MIDDLEWARE: &str =
+    "there is no middleware: what it guards or changes would be served as it is";
+const NO_URLS: &str = "the URLs of layers are not looked at: any could be pushed";
+
+/// The table. A key that is implemented moves to `in_force`, and into a type beside this file.
+const TABLE: &[Known] = &[
+    in_force("version"),
+    in_force("log.level"),
+    in_force("loglevel"),
+    passed_over("log.formatter", Idle::Values(&["text"]), "lines of the log are text"),
+    passed_over("log.fields", EMPTY, "lines of the log have no fields of their own"),
+    passed_over("log.hooks", Idle::Disabled, "nothing but the log is told of errors"),
+    passed_over("log.reportcaller", Idle::Values(&["false"]), "the log names modules, not callers"),
+    passed_over(
+        "log.accesslog.disabled",
+        Idle::Values(&["true"]),
+        "requests are not logged at all",
+    ),
+    in_force("storage.filesystem.rootdirectory"),
+    in_force("storage.filesystem.maxthreads"),
+    in_force("storage.inmemory"),
+    in_force("storage.s3.accelerate"),
+    in_force("storage.s3.accesskey"),
+    in_force("storage.s3.bucket"),
+    in_force("storage.s3.chunksize"),
+    in_force("storage.s3.encrypt"),
+    in_force("storage.s3.forcepathstyle"),
+    in_force("storage.s3.keyid"),
+    in_force("storage.s3.loglevel"),
+    in_force("storage.s3.multipartcopychunksize"),
+    in_force("storage.s3.multipartcopymaxconcurrency"),
+    in_force("storage.s3.multipartcopythresholdsize"),
+    in_force("storage.s3.objectacl"),
+    in_force("storage.s3.redirectendpoint"),
+    in_force("storage.s3.region"),
+    in_force("storage.s3.regionendpoint"),
+    in_force("storage.s3.rootdirectory"),
+    in_force("storage.s3.secretkey"),
+    in_force("storage.s3.secure"),
+    in_force("storage.s3.sessiontoken"),
+    in_force("storage.s3.skipverify"),
+    in_force("storage.s3.storageclass"),
+    in_force("storage.s3.usedualstack"),
+    in_force("storage.s3.usefipsendpoint"),
+    in_force("storage.s3.useragent"),
+    in_force("storage.s3.v4auth"),
+    refused("storage.azure", Idle::Never, NO_DRIVER),
+    refused("storage.gcs", Idle::Never, NO_DRIVER),
+    refused("storage.oss", Idle::Never, NO_DRIVER),
+    refused("storage.swift", Idle::Never, NO_DRIVER),
+    in_force("storage.delete.enabled"),
+    in_force("storage.redirect.disable"),
+    in_force("storage.maintenance.uploadpurging.enabled"),
+    in_force("storage.maintenance.uploadpurging.age"),
+    in_force("storage.maintenance.uploadpurging.interval"),
+    in_force("storage.maintenance.uploadpurging.dryrun"),
+    in_force("storage.maintenance.readonly.enabled"),
+    passed_over("storage.cache", EMPTY, "nothing is cached: every answer is looked up"),
+    passed_over("storage.tag", EMPTY, "tags are looked up with a bound of our own"),
+    // `none` is a word that switches authentication off; every other name is a kind of it.
+    in_force("auth.none"),
+    refused("auth.*", Idle::Never, NO_AUTH),
+    refused("middleware.*", Idle::Disabled, NO_MIDDLEWARE),
+    in_force("http.addr"),
+    refused("http.net", Idle::Values(&["tcp"]), "only tcp can be listened on yet"),
+    in_force("http.prefix"),
+    in_force("http.host"),
+    in_force("http.secret"),
+    in_force("http.relativeurls"),
+    passed_over(
+        "http.draintimeout",
+        EMPTY,
+        "requests in flight are finished, however long they take",
+    ),
+    refused("http.tls.certificate", EMPTY, NO_TLS),
+    refused("http.tls.key", EMPTY, NO_TLS),
+    refused(
+        "http.tls.clientcas",
+        EMPTY,
+        "certificates of clients are not asked for yet: anybody could connect",
+    ),
+    refused("http.tls.letsencrypt.*", EMPTY, NO_TLS),
+    refused("http.letsencrypt", EMPTY, NO_TLS),
+    // They shape the TLS that the keys above switch on, and are nothing without it.
+    passed_over("http.tls.minimumtls", EMPTY, "there is no TLS"),
+    passed_over("http.tls.ciphersuites", EMPTY, "there is no TLS"),
+    passed_over("http.tls.clientauth", EMPTY, "there is no TLS"),
+    // What browsers are told. No client of a registry looks at them, and none of them lets anybody in or keeps anybody
+    // out: without CORS a browser refuses more, and HSTS means nothing without TLS, which is refused by itself.
+    passed_over("http.headers", EMPTY, "answers have no more headers than the protocol's"),
+    passed_over(
+        "http.http2.disabled",
+        Idle::Values(&["false"]),
+        "HTTP/2 is spoken with whoever begins with it",
+    ),
+    passed_over(
+        "http.h2c.enabled",
+        Idle::Values(&["true", "false"]),
+        "HTTP/2 is spoken with whoever begins with it",
+    ),
+    passed_over("http.debug", EMPTY, "there is no debug server and there are no metrics yet"),
+    passed_over("notifications.endpoints", Idle::Disabled, "nobody is notified yet"),
+    passed_over("notifications.events", EMPTY, "nobody is notified yet"),
+    passed_over("redis", EMPTY, "nothing is cached"),
+    passed_over(
+        "health",
+        EMPTY,
+        "there are no health checks yet; `/` answers while the process does",
+    ),
+    refused(
+        "proxy.remoteurl",
+        EMPTY,
+        "it is no pull-through cache yet: it would serve what it has, and take pushes",
+    ),
+    // Without `remoteurl` they mean nothing to Distribution either.
+    passed_over("proxy.*", EMPTY, "it is no pull-through cache"),
+    in_force("catalog.maxentries"),
+    in_force("tags.maxtags"),
+    passed_over(
+        "validation.disabled",
+        Idle::Values(&["false"]),
+        "what is pushed is always validated",
+    ),
+    passed_over(
+        "validation.enabled",
+        Idle::Values(&["true"]),
+        "what is pushed is always validated",
+    ),
+    refused("validation.manifests.urls.allow", Idle::Unvalidated, NO_URLS),
+    refused("validation.manifests.urls.deny", Idle::Unvalidated, NO_URLS),
+    passed_over(
+        "validation.manifests.indexes",
+        EMPTY,
+        "an index has to have all its images, as with `platforms: all`",
+    ),
+    refused(
+        "policy.repository.classes",
+        EMPTY,
+        "classes of repositories are not told apart: every kind could be pushed",
+    ),
+    passed_over("compatibility", EMPTY, "manifests of schema 1 are not taken"),
+    passed_over("reporting", EMPTY, "errors are reported to nobody"),
+    passed_over("profiling", EMPTY, "there is no profiler"),
+    // GitLab's fork keeps tags in a database and not where a registry looks for them.
+    refused(
+        "database",
+        Idle::NotEnabled,
+        "metadata is read from the storage alone: what the database has would be missing",
+    ),
+    passed_over("gc", EMPTY, "nothing is collected while it serves"),
+];
+
+/// Distribution's second name for a driver.
+const ALIASES: &[(&str, &str)] = &[("storage.s3aws", "storage.s3")];
+
+/// What a path of the configuration is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    /// A row's own.
+    Row(&'static Known),
+    /// A section: there are rows below it.
+    Section,
+    /// Nothing that is known.
+    Unknown,
+}
+
+/// What stands at a path, such as `["storage", "delete"]`. A name of the path counts before `*`.
+pub(super) fn place(path: &[&str]) -> Place {
+    // A name with a point in it is one name.
+    if path.iter().any(|name| name.contains('.')) {
+        return Place::Unknown;
+    }
+    let key = named(&path.join("."));
+    let path: Vec<&str> = key.split('.').collect();
+    let exact = TABLE.iter().find(|row| row.key == key);
+    if let Some(row) = exact.or_else(|| TABLE.iter().find(|row| begins(row.key, &path) == Some(0)))
+    {
+        return Place::Row(row);
+    }
+    let is_section = TABLE.iter().any(|row| begins(row.key, &path).is_some());
+    if is_section { Place::Section } else { Place::Unknown }
+}
+
+/// Whether a name at the top of the configuration is known.
+pub(super) fn is_section(name: &str) -> bool {
+    !matches!(place(&[name]), Place::Unknown)
+}
+
+/// The key that was probably meant by the last name of a path whose others are known.
+pub(super) fn meant(path: &[&str]) -> Option<&'static str> {
+    let (last, section) = path.split_last()?;
+    let section = named(&section.join("."));
+    let names = TABLE.iter().filter_map(|row| {
+        let below = match section.as_str() {
+            "" => row.key,
+            section => row.key.strip_prefix(section)?.strip_prefix('.')?,
+        };
+        below.split('.').next().filter(|name| *name != "*")
+    });
+    nearest(last, names)
+}
+
+/// The rows.
+#[cfg(test)]
+pub(super) fn all() -> &'static [Known] {
+    TABLE
+}
+
+/// A path by the names that the table has.
+fn named(key: &str) -> String {
+    let alias = ALIASES.iter().find_map(|(alias, name)| {
+        let rest = key.strip_prefix(alias)?;
+        (rest.is_empty() || rest.starts_with('.')).then(|| format!("{name}{rest}"))
+    });
+    alias.unwrap_or_else(|| key.to_owned())
+}
+
+/// How many names `key` has behind `path`; none if it does not begin with it.
+fn begins(key: &str, path: &[&str]) -> Option<usize> {
+    let mut names = key.split('.');
+    for name in path {
+        let known = names.next()?;
+        if known != *name && known != "*" {
+            return None;
+        }
+    }
+    Some(names.count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fate(path: &[&str]) -> Option<Fate> {
+        match place(path) {
+            Place::Row(row) => Some(row.fate),
+            Place::Section | Place::Unknown => None,
+        }
+    }
+
+    #[test]
+    fn a_key_stands_once_and_none_lies_below_another() {
+        for (at, row) in TABLE.iter().enumerate() {
+            for other in &TABLE[at + 1..] {
+                assert_ne!(row.key, other.key);
+                assert!(
+                    !other.key.starts_with(&format!("{}.", row.key)),
+                    "{} {}",
+                    row.key,
+                    other.key
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_counts_before_a_star() {
+        assert_eq!(fate(&["auth", "none"]), Some(Fate::InForce));
+        assert!(matches!(fate(&["auth", "htpasswd"]), Some(Fate::Refused(_))));
+        assert!(matches!(fate(&["auth", "ldap"]), Some(Fate::Refused(_))));
+        assert!(matches!(fate(&["proxy", "remoteurl"]), Some(Fate::Refused(_))));
+        assert!(matches!(fate(&["proxy", "ttl"]), Some(Fate::PassedOver(_))));
+    }
+
+    #[test]
+    fn sections_and_unknown_names_are_told_apart() {
+        for path in [&["storage"][..], &["storage", "s3"], &["storage", "s3aws"], &["auth"]] {
+            assert!(matches!(place(path), Place::Section), "{path:?}");
+        }
+        for path in [&["storages"][..], &["storage", "s4"], &["storage", "delete", "x"], &["htp"]] {
+            assert!(matches!(place(path), Place::Unknown), "{path:?}");
+        }
+        assert!(matches!(place(&["storage.delete.enabled"]), Place::Unknown));
+        assert_eq!(fate(&["storage", "s3aws", "bucket"]), Some(Fate::InForce));
+    }
+
+    #[test]
+    fn the_nearest_name_of_the_same_section_is_meant() {
+        assert_eq!(meant(&["storage", "filesytem"]), Some("filesystem"));
+        assert_eq!(meant(&["storage", "s3aws", "buket"]), Some("bucket"));
+        assert_eq!(meant(&["htpp"]), Some("http"));
+        assert_eq!(meant(&["storage", "addr"]), None);
+    }
+}

@@ -1,0 +1,362 @@
+//! What is wrong with a configuration is one line: where it stands, which key, what was expected and what found.
+
+use super::{read, read_variables, summary};
+use crate::config::S3;
+use crate::config::keys::{self, Fate};
+
+const GOOD: &str = "version: 0.1\nstorage: {filesystem: {}}\n";
+const S3: &str = "version: 0.1\nstorage:\n  s3: {region: r, bucket: b";
+
+#[track_caller]
+fn refuses(text: &str, variables: &[(&str, &str)], line: &str) {
+    let problem = read(text, variables).expect_err(line).to_string();
+    assert_eq!(problem, line, "{text} {variables:?}");
+}
+
+#[test]
+fn a_mistake_is_told_with_its_place() {
+    for (more, line) in [
+        (
+            "storage: {}",
+            "c.yml:3: storage: expected the key once in its section, found it at c.yml:2 too",
+        ),
+        ("http: :5000", "c.yml:3: http: expected a section, found a single value"),
+        (
+            "http: {addr: 5000}",
+            "c.yml:3: http.addr: expected an address and a port, such as :5000 or 127.0.0.1:5000, found `5000`",
+        ),
+        ("http: {addr: [a]}", "c.yml:3: http.addr: expected a single value, found a list"),
+        (
+            "http: {prefix: registry}",
+            "c.yml:3: http.prefix: expected a path such as /registry/, found `registry`",
+        ),
+        (
+            "http: {host: 'a b:5000'}",
+            "c.yml:3: http.host: expected an address such as https://registry.example.com, found another form",
+        ),
+        (
+            "http: {host: 'https://u:hunter2@x'}",
+            "c.yml:3: http.host: expected an address such as https://registry.example.com, found another form",
+        ),
+        (
+            "http: {relativeurls: 'true'}",
+            "c.yml:3: http.relativeurls: expected true or false, without quotes, found the string \"true\"",
+        ),
+        (
+            "http: {secret: {a: hunter2}}",
+            "c.yml:3: http.secret: expected a single value, found a section",
+        ),
+        (
+            "http: {net: unix}",
+            "c.yml:3: http.net: refused, because only tcp can be listened on yet",
+        ),
+        (
+            "log:\n  level: loud",
+            "c.yml:4: log.level: expected error, warn, info or debug, found `loud`",
+        ),
+        (
+            "loglevel: warning",
+            "c.yml:3: loglevel: expected error, warn, info or debug, found `warning`",
+        ),
+        (
+            "catalog: {maxentries: many}",
+            "c.yml:3: catalog.maxentries: expected a whole number, found `many`",
+        ),
+        ("tags: {maxtags: 1.5}", "c.yml:3: tags.maxtags: expected a whole number, found `1.5`"),
+        (
+            "proxy: {remoteurl: 'https://u:hunter2@x'}",
+            "c.yml:3: proxy.remoteurl: refused, because it is no pull-through cache yet: it would serve what it has, and take pushes",
+        ),
+        ("proxy: https://x", "c.yml:3: proxy: expected a section, found a single value"),
+        (
+            "middleware: {storage: [{name: cloudfront}]}",
+            "c.yml:3: middleware.storage: refused, because there is no middleware: what it guards or changes would be served as it is",
+        ),
+        (
+            "validation: {manifests: {urls: {deny: [x]}}}",
+            "c.yml:3: validation.manifests.urls.deny: refused, because the URLs of layers are not looked at: any could be pushed",
+        ),
+        (
+            "validation: {enabled: true, disabled: true, manifests: {urls: {allow: [x]}}}",
+            "c.yml:3: validation.manifests.urls.allow: refused, because the URLs of layers are not looked at: any could be pushed",
+        ),
+        (
+            "policy: {repository: {classes: [image]}}",
+            "c.yml:3: policy.repository.classes: refused, because classes of repositories are not told apart: every kind could be pushed",
+        ),
+        (
+            "http: {tls: {letsencrypt: {cachefile: /x}}}",
+            "c.yml:3: http.tls.letsencrypt.cachefile: refused, because there is no TLS yet: passwords and content would go over the network in the clear",
+        ),
+        (
+            "http: {tls: {clientcas: [/x]}}",
+            "c.yml:3: http.tls.clientcas: refused, because certificates of clients are not asked for yet: anybody could connect",
+        ),
+        (
+            "auth: htpasswd",
+            "c.yml:3: auth.htpasswd: refused, because there is no access control yet: everybody could do everything",
+        ),
+        (
+            "auth: {silly:}",
+            "c.yml:3: auth.silly: refused, because there is no access control yet: everybody could do everything",
+        ),
+        ("auth: [htpasswd]", "c.yml:3: auth: expected a section, found a list"),
+    ] {
+        refuses(&format!("{GOOD}{more}\n"), &[], line);
+    }
+}
+
+#[test]
+fn a_mistake_in_what_is_stored_where_is_told_with_its_place() {
+    for (storage, line) in [
+        (
+            "",
+            "c.yml:2: storage: expected exactly one storage driver, filesystem, inmemory or s3, found none",
+        ),
+        (
+            " {filesytem: {}}",
+            "c.yml:2: storage: expected exactly one storage driver, filesystem, inmemory or s3, found none",
+        ),
+        (
+            " {filesystem: , inmemory: }",
+            "c.yml:2: storage: expected exactly one storage driver, filesystem, inmemory or s3, found `filesystem` (c.yml:2) and `inmemory`",
+        ),
+        (
+            " {gcs: {bucket: b}}",
+            "c.yml:2: storage.gcs: refused, because there is no such storage driver here: expected filesystem, inmemory or s3",
+        ),
+        (
+            " azure",
+            "c.yml:2: storage.azure: refused, because there is no such storage driver here: expected filesystem, inmemory or s3",
+        ),
+        (
+            " {filesystem: {rootdirectory: ''}}",
+            "c.yml:2: storage.filesystem.rootdirectory: expected the path of a directory, found an empty one",
+        ),
+        (
+            " {filesystem: /data}",
+            "c.yml:2: storage.filesystem: expected a section, found a single value",
+        ),
+        (
+            " {filesystem: {maxthreads: few}}",
+            "c.yml:2: storage.filesystem.maxthreads: expected a whole number, found `few`",
+        ),
+        (
+            " {filesystem: , delete: {enabled: 'true'}}",
+            "c.yml:2: storage.delete.enabled: expected true or false, without quotes, found the string \"true\"",
+        ),
+        (
+            " {filesystem: , delete: true}",
+            "c.yml:2: storage.delete: expected a section, found a single value",
+        ),
+        (
+            " {filesystem: , redirect: {disable: 1}}",
+            "c.yml:2: storage.redirect.disable: expected true or false, without quotes, found `1`",
+        ),
+        (
+            " {filesystem: , maintenance: {readonly: true}}",
+            "c.yml:2: storage.maintenance.readonly: expected a section, found a single value",
+        ),
+        (
+            " {filesystem: , maintenance: {readonly: {enabled: 'yes'}}}",
+            "c.yml:2: storage.maintenance.readonly.enabled: expected true or false, without quotes, found the string \"yes\"",
+        ),
+        (
+            " {filesystem: , maintenance: {uploadpurging: {age: 7d}}}",
+            "c.yml:2: storage.maintenance.uploadpurging.age: expected a duration such as 168h, 10s or 1h30m, found `7d`",
+        ),
+        (
+            " {filesystem: , maintenance: {uploadpurging: {interval: 0s}}}",
+            "c.yml:2: storage.maintenance.uploadpurging.interval: expected more than no time at all, found 0",
+        ),
+    ] {
+        refuses(&format!("version: 0.1\nstorage:{storage}\n"), &[], line);
+    }
+}
+
+#[test]
+fn a_configuration_says_of_which_version_it_is() {
+    const EXPECTED: &str = "expected `version: 0.1`, which every configuration begins with, found";
+    refuses("", &[], &format!("c.yml:1: version: {EXPECTED} none"));
+    refuses("version:", &[], &format!("c.yml:1: version: {EXPECTED} none"));
+    refuses("storage: filesystem", &[], &format!("c.yml:1: version: {EXPECTED} none"));
+    refuses("version: 0.2", &[], &format!("c.yml:1: version: {EXPECTED} `0.2`"));
+    refuses("version: 0.10", &[], &format!("c.yml:1: version: {EXPECTED} `0.10`"));
+    refuses("just words", &[], "c.yml:1: expected a section, found a single value");
+}
+
+#[test]
+fn s3_is_read_and_its_mistakes_are_told() {
+    let s3 = |more: &str| {
+        let loaded = read(&format!("{S3}{more}}}\n"), &[]).unwrap();
+        match loaded.configuration.storage.driver {
+            Some(crate::config::Driver::S3(s3)) => *s3,
+            other => panic!("expected S3, found {other:?}"),
+        }
+    };
+    let S3 { secure, v4_auth, chunk_size, credentials, force_path_style, .. } = s3("");
+    assert_eq!((secure, v4_auth, chunk_size), (true, true, 10 << 20));
+    assert_eq!((credentials, force_path_style), (None, None));
+    assert_eq!(s3(", accesskey: '', secretkey: ''").credentials, None);
+    let given = s3(
+        ", secure: 'false', v4auth: 0, chunksize: '0x500000', accesskey: hunter1, secretkey: hunter2, \
+                   encrypt: t, keyid: k, forcepathstyle: yes, regionendpoint: 'http://x:9000'",
+    );
+    assert_eq!((given.secure, given.v4_auth, given.encrypt), (false, false, true));
+    assert_eq!((given.chunk_size, given.force_path_style), (5 << 20, Some(true)));
+    assert_eq!(given.credentials.as_ref().unwrap().secret_key.reveal(), "hunter2");
+    assert!(!format!("{given:?}").contains("hunter"), "{given:?}");
+
+    for (more, line) in [
+        (
+            ", chunksize: 1",
+            "c.yml:3: storage.s3.chunksize: expected a number from 5242880 to 5368709120, found 1",
+        ),
+        (", chunksize: -1", "c.yml:3: storage.s3.chunksize: expected a whole number, found `-1`"),
+        (
+            ", multipartcopymaxconcurrency: 0",
+            "c.yml:3: storage.s3.multipartcopymaxconcurrency: expected a number from 1 to 4294967295, found 0",
+        ),
+        (", secure: maybe", "c.yml:3: storage.s3.secure: expected true or false, found `maybe`"),
+        (
+            ", accesskey: hunter2",
+            "c.yml:3: storage.s3.secretkey: expected one with the accesskey, found nothing",
+        ),
+        (
+            ", secretkey: hunter2",
+            "c.yml:3: storage.s3.accesskey: expected one with the secretkey, found nothing",
+        ),
+        (
+            ", objectacl: all",
+            "c.yml:3: storage.s3.objectacl: expected one of private, public-read, public-read-write, authenticated-read, aws-exec-read, bucket-owner-read, bucket-owner-full-control, found `all`",
+        ),
+    ] {
+        refuses(&format!("{S3}{more}}}\n"), &[], line);
+    }
+    refuses(
+        "version: 0.1\nstorage: {s3aws: {region: r}}",
+        &[],
+        "c.yml:2: storage.s3aws.bucket: expected the name of a bucket, found nothing",
+    );
+}
+
+#[test]
+fn what_a_variable_says_is_told_by_its_name() {
+    for (name, value, line) in [
+        (
+            "REGISTRY_AUTH",
+            "htpasswd",
+            "auth.htpasswd: refused, because there is no access control yet: everybody could do everything",
+        ),
+        (
+            "REGISTRY_AUTH_HTPASSWD_PATH",
+            "/hunter2",
+            "auth.htpasswd: refused, because there is no access control yet: everybody could do everything",
+        ),
+        (
+            "REGISTRY_AUTH_TOKEN_REALM",
+            "x",
+            "auth.token: refused, because there is no access control yet: everybody could do everything",
+        ),
+        (
+            "REGISTRY_HTTP_TLS_CERTIFICATE",
+            "/x",
+            "http.tls.certificate: refused, because there is no TLS yet: passwords and content would go over the network in the clear",
+        ),
+        (
+            "REGISTRY_PROXY_REMOTEURL",
+            "https://u:hunter2@x",
+            "proxy.remoteurl: refused, because it is no pull-through cache yet: it would serve what it has, and take pushes",
+        ),
+        (
+            "REGISTRY_PROXY",
+            "https://u:hunter2@x",
+            "proxy: expected a section, found a single value",
+        ),
+        (
+            "REGISTRY_MIDDLEWARE_STORAGE_0_NAME",
+            "redirect",
+            "middleware.storage: refused, because there is no middleware: what it guards or changes would be served as it is",
+        ),
+        (
+            "REGISTRY_STORAGE_GCS_BUCKET",
+            "b",
+            "storage.gcs: refused, because there is no such storage driver here: expected filesystem, inmemory or s3",
+        ),
+        (
+            "REGISTRY_STORAGE_INMEMORY",
+            "",
+            "storage: expected exactly one storage driver, filesystem, inmemory or s3, found `filesystem` (c.yml:2) and `inmemory`",
+        ),
+        (
+            "REGISTRY_STORAGE_DELETE_ENABLED",
+            "\"true\"",
+            "storage.delete.enabled: expected true or false, without quotes, found the string \"true\"",
+        ),
+        (
+            "REGISTRY_HTTP_ADDR",
+            "hunter",
+            "http.addr: expected an address and a port, such as :5000 or 127.0.0.1:5000, found `hunter`",
+        ),
+        (
+            "REGISTRY_HTTP_SECRET",
+            "{a: hunter2}",
+            "http.secret: expected a single value, found a section",
+        ),
+    ] {
+        refuses(GOOD, &[(name, value)], &format!("{name}: {line}"));
+    }
+}
+
+#[test]
+fn variables_win_over_the_file_and_both_are_remembered() {
+    let text = format!("{GOOD}http: {{addr: ':1', secret: x}}\n");
+    let variables = [
+        ("REGISTRY_HTTP_ADDR", ":2"),
+        ("REGISTRY_STORAGE_MAINTENANCE_READONLY_ENABLED", "true"),
+        ("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", "/data"),
+        ("REGISTRY_HTTP_ADRR", "x"),
+        ("REGISTRY_PORT", "tcp://10.0.0.1:80"),
+    ];
+    let loaded = read(&text, &variables).unwrap();
+    let summary = summary(&loaded);
+    for word in ["addr=:2", "readonly=true", "driver=filesystem:/data", "secret=yes"] {
+        assert!(summary.iter().any(|it| it == word), "{word}: {summary:?}");
+    }
+    let origin = |key| loaded.origin(key).map(ToString::to_string);
+    assert_eq!(origin("http.addr").as_deref(), Some("REGISTRY_HTTP_ADDR"));
+    assert_eq!(origin("http.secret").as_deref(), Some("c.yml:3"));
+    assert_eq!(origin("http.prefix"), None);
+    let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "REGISTRY_PORT: passed over: it names no key of the configuration",
+            "REGISTRY_HTTP_ADRR: http.adrr: passed over: there is no such key; is `addr` meant?",
+        ]
+    );
+}
+
+#[test]
+fn without_a_file_what_no_variable_says_is_as_this_program_has_it() {
+    let words = |variables: &[(&str, &str)]| summary(&read_variables(variables).unwrap()).join(" ");
+    let defaults = words(&[]);
+    for word in ["driver=-", "addr=-", "delete=true", "readonly=false", "locations=relative"] {
+        assert!(defaults.contains(word), "{word}: {defaults}");
+    }
+    assert!(words(&[("REGISTRY_STORAGE_DELETE_ENABLED", "false")]).contains("delete=false"));
+    assert!(words(&[("REGISTRY_STORAGE", "inmemory")]).contains("driver=memory"));
+    let line = read_variables(&[("REGISTRY_AUTH", "htpasswd")]).unwrap_err().to_string();
+    assert!(line.starts_with("REGISTRY_AUTH: auth.htpasswd: refused"), "{line}");
+}
+
+#[test]
+fn every_key_that_is_in_force_is_one_that_a_type_asks_for() {
+    let in_force = keys::all().iter().filter(|row| row.fate == Fate::InForce);
+    for row in in_force.filter(|row| !matches!(row.key, "auth.none" | "storage.inmemory")) {
+        // No key of these takes a list.
+        let variable = format!("REGISTRY_{}", row.key.replace('.', "_").to_uppercase());
+        let problem = read(GOOD, &[(&variable, "[x]")]).expect_err(row.key);
+        assert_eq!(problem.key(), row.key, "{problem}");
+    }
+}

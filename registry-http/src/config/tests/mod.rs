@@ -1,0 +1,64 @@
+//! Whole configurations: what is in force, what is told of, and what is refused.
+
+mod files;
+mod mistakes;
+mod subsets;
+
+use crate::config::origin::Origin;
+use crate::config::problem::Problem;
+use crate::config::{Driver, Loaded, load};
+use crate::options::Locations;
+
+/// Reads a text as the file `c.yml`, with these variables.
+fn read(text: &str, variables: &[(&str, &str)]) -> Result<Loaded, Problem> {
+    let source = Origin::File { file: "c.yml".into(), line: 1 };
+    load(Some((text, &source)), owned(variables))
+}
+
+/// Reads variables alone.
+fn read_variables(variables: &[(&str, &str)]) -> Result<Loaded, Problem> {
+    load(None, owned(variables))
+}
+
+fn owned(variables: &[(&str, &str)]) -> Vec<(String, String)> {
+    variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+/// What is in force, as words of the form `name=value`.
+fn summary(loaded: &Loaded) -> Vec<String> {
+    let configuration = &loaded.configuration;
+    let (storage, http) = (&configuration.storage, &configuration.http);
+    let driver = match &storage.driver {
+        Some(Driver::Filesystem(it)) => match &it.root {
+            Some(root) => format!("filesystem:{}", root.display()),
+            None => "filesystem".to_owned(),
+        },
+        Some(Driver::Memory) => "memory".to_owned(),
+        Some(Driver::S3(it)) => format!("s3:{}:{}", it.bucket, it.root_directory),
+        None => "-".to_owned(),
+    };
+    let purge = match storage.purging {
+        it if it.enabled => format!("{}/{}", it.age.as_secs(), it.interval.as_secs()),
+        _ => "off".to_owned(),
+    };
+    let locations = match &http.locations {
+        Locations::Relative => "relative",
+        Locations::FromRequest => "request",
+        Locations::Under(base) | Locations::At(base) => base,
+    };
+    let dash = || "-".to_owned();
+    vec![
+        format!("driver={driver}"),
+        format!("addr={}", http.address.as_ref().map_or_else(dash, ToString::to_string)),
+        format!("delete={}", storage.delete),
+        format!("redirect={}", storage.redirect),
+        format!("readonly={}", storage.read_only),
+        format!("purge={purge}"),
+        format!("locations={locations}"),
+        format!("prefix={}", http.prefix),
+        format!("secret={}", if http.secret.is_some() { "yes" } else { "no" }),
+        format!("level={}", configuration.log_level.map_or("-", |level| level.as_str())),
+        format!("catalog={}", configuration.catalog_max),
+        format!("tags={}", configuration.tags_max),
+    ]
+}

@@ -1,0 +1,285 @@
+//! Text in YAML to a [`Node`], each part with its line.
+
+use std::collections::HashMap;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
+
+use super::node::{Entry, Node, Scalar, Value};
+use super::origin::Origin;
+use super::problem::Problem;
+
+/// How deep sections and lists may lie in each other. A configuration has a few levels; recursion has to end.
+const DEPTH: usize = 64;
+
+/// How many values there may be, those that aliases repeat among them.
+const VALUES: usize = 100_000;
+
+/// Whether a problem may show what stands in the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Quote {
+    /// A file: its line is named, and what the parser says.
+    Yes,
+    /// The value of a variable, which may be a secret as a whole.
+    No,
+}
+
+/// The first document of `text`; nothing if there is none. Any further one is passed over, as yaml.v2 does.
+///
+/// A key that stands twice in a section is an error: which of two counts differs between Distribution's sections.
+pub(super) fn parse(text: &str, source: &Origin, quote: Quote) -> Result<Node, Problem> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut builder =
+        Builder { source, open: Vec::new(), anchors: HashMap::new(), left: VALUES, root: None };
+    for event in Parser::new_from_str(text) {
+        let (event, span) = event.map_err(|error| {
+            let at = source.at_line(error.marker().line().max(1));
+            let why = if quote == Quote::Yes { error.info() } else { "it cannot be parsed" };
+            Problem::general(Some(at), format!("expected YAML, found text that is none: {why}"))
+        })?;
+        if matches!(event, Event::DocumentEnd) {
+            break;
+        }
+        builder.take(event, span)?;
+    }
+    Ok(builder.root.unwrap_or_else(|| Node::null(source.at_line(1))))
+}
+
+struct Builder<'o> {
+    source: &'o Origin,
+    /// Sections and lists that have not ended, the outermost first.
+    open: Vec<Open>,
+    anchors: HashMap<usize, Node>,
+    left: usize,
+    root: Option<Node>,
+}
+
+struct Open {
+    anchor: usize,
+    node: Node,
+    /// In a section, the key whose value comes next.
+    key: Option<(Scalar, Origin)>,
+    /// In a section, what `<<` takes in.
+    merged: Vec<Node>,
+}
+
+impl Builder<'_> {
+    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Problem> {
+        let origin = self.source.at_line(span.start.line().max(1));
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let plain = style == ScalarStyle::Plain && !is_string(tag.as_deref());
+                let value = Value::Scalar(Scalar { text: text.into_owned(), plain });
+                self.place(anchor, Node { value, origin })
+            }
+            Event::SequenceStart(anchor, _) => {
+                self.begin(anchor, Node { value: Value::Sequence(Vec::new()), origin })
+            }
+            Event::MappingStart(anchor, _) => {
+                self.begin(anchor, Node { value: Value::Mapping(Vec::new()), origin })
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                let ended = self.open.pop().expect("the parser ends what it began");
+                let node = merge(ended.node, ended.merged);
+                self.place(ended.anchor, node)
+            }
+            Event::Alias(anchor) => {
+                let Some(node) = self.anchors.get(&anchor).cloned() else {
+                    let what = "expected an alias of what stands before it, found one of itself";
+                    return Err(Problem::general(Some(origin), what));
+                };
+                self.count(&node)?;
+                self.place(0, Node { origin, ..node })
+            }
+            Event::Nothing
+            | Event::StreamStart
+            | Event::StreamEnd
+            | Event::DocumentStart(_)
+            | Event::DocumentEnd => Ok(()),
+        }
+    }
+
+    fn begin(&mut self, anchor: usize, node: Node) -> Result<(), Problem> {
+        if self.open.len() >= DEPTH {
+            let what = format!("expected at most {DEPTH} levels, found more");
+            return Err(Problem::general(Some(node.origin), what));
+        }
+        self.open.push(Open { anchor, node, key: None, merged: Vec::new() });
+        Ok(())
+    }
+
+    /// Puts a value that is whole where it belongs.
+    fn place(&mut self, anchor: usize, node: Node) -> Result<(), Problem> {
+        self.count_one(&node.origin)?;
+        if anchor != 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        let Some(around) = self.open.last_mut() else {
+            self.root = Some(node);
+            return Ok(());
+        };
+        match &mut around.node.value {
+            Value::Sequence(items) => items.push(node),
+            Value::Mapping(entries) => match around.key.take() {
+                None => around.key = Some(key(node)?),
+                Some((key, _)) if key.plain && key.text == "<<" => around.merged.push(node),
+                Some((key, origin)) => insert(entries, key.text, origin, node)?,
+            },
+            Value::Scalar(_) => unreachable!("only sections and lists are begun"),
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, node: &Node) -> Result<(), Problem> {
+        match &node.value {
+            Value::Scalar(_) => {}
+            Value::Sequence(items) => items.iter().try_for_each(|item| self.count(item))?,
+            Value::Mapping(entries) => {
+                entries.iter().try_for_each(|entry| self.count(&entry.node))?;
+            }
+        }
+        self.count_one(&node.origin)
+    }
+
+    fn count_one(&mut self, origin: &Origin) -> Result<(), Problem> {
+        self.left = self.left.checked_sub(1).ok_or_else(|| {
+            let what = format!("expected at most {VALUES} values, found more");
+            Problem::general(Some(origin.clone()), what)
+        })?;
+        Ok(())
+    }
+}
+
+/// A key has to be a single value.
+fn key(node: Node) -> Result<(Scalar, Origin), Problem> {
+    match node.value {
+        Value::Scalar(scalar) => Ok((scalar, node.origin)),
+        Value::Sequence(_) | Value::Mapping(_) => {
+            let what = "expected a name in front of `:`, found a list or a section";
+            Err(Problem::general(Some(node.origin), what))
+        }
+    }
+}
+
+fn insert(
+    entries: &mut Vec<Entry>,
+    key: String,
+    origin: Origin,
+    node: Node,
+) -> Result<(), Problem> {
+    if let Some(first) = entries.iter().find(|entry| entry.key == key) {
+        let what =
+            format!("expected the key once in its section, found it at {} too", first.origin);
+        return Err(Problem::new(&origin, key, what));
+    }
+    entries.push(Entry { key, origin, node });
+    Ok(())
+}
+
+/// What `<<` takes in has no say where the section itself has one.
+fn merge(mut node: Node, merged: Vec<Node>) -> Node {
+    let Value::Mapping(entries) = &mut node.value else { return node };
+    for source in merged {
+        let sections = match source.value {
+            Value::Sequence(items) => items,
+            Value::Mapping(_) | Value::Scalar(_) => vec![source],
+        };
+        for entry in sections.iter().flat_map(Node::entries) {
+            if entries.iter().all(|known| known.key != entry.key) {
+                entries.push(entry.clone());
+            }
+        }
+    }
+    node
+}
+
+/// `!!str`: a string, though it has no quotes.
+fn is_string(tag: Option<&Tag>) -> bool {
+    tag.is_some_and(|tag| tag.suffix == "str" || tag.suffix.ends_with(":str"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source() -> Origin {
+        Origin::File { file: "c.yml".into(), line: 1 }
+    }
+
+    fn read(text: &str) -> Node {
+        parse(text, &source(), Quote::Yes).unwrap()
+    }
+
+    fn refused(text: &str) -> String {
+        parse(text, &source(), Quote::Yes).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_part_knows_its_line() {
+        let node = read("version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: /data\n");
+        let entry = node.find("storage.filesystem.rootdirectory").unwrap();
+        assert_eq!(entry.node.scalar().unwrap().text, "/data");
+        assert_eq!(entry.origin.to_string(), "c.yml:4");
+        assert_eq!(node.find("storage").unwrap().origin.to_string(), "c.yml:2");
+    }
+
+    #[test]
+    fn quotes_and_tags_make_strings() {
+        let node = read("a: true\nb: 'true'\nc: !!str true\nd: \"\"\ne:\n");
+        let plain = |key| node.entry(key).unwrap().node.scalar().unwrap().plain;
+        assert_eq!(["a", "b", "c", "d", "e"].map(plain), [true, false, false, false, true]);
+        assert!(node.entry("e").unwrap().node.is_null());
+        assert!(!node.entry("d").unwrap().node.is_null());
+    }
+
+    #[test]
+    fn aliases_and_merges_are_followed() {
+        let node = read("x: &x {a: 1, b: 2}\ny:\n  <<: *x\n  b: 3\nz: *x\nw: {<<: [*x, {c: 4}]}\n");
+        let text = |path| node.find(path).unwrap().node.scalar().unwrap().text.clone();
+        assert_eq!([text("y.a"), text("y.b"), text("z.b"), text("w.c")], ["1", "3", "2", "4"]);
+        assert!(node.find("y.<<").is_none());
+    }
+
+    #[test]
+    fn only_the_first_document_counts() {
+        assert!(read("a: 1\n---\nb: 2\n").entry("b").is_none());
+        assert!(read("").is_null());
+        assert!(read("# nothing\n").is_null());
+        assert!(read("\u{feff}a: 1").entry("a").is_some());
+    }
+
+    #[test]
+    fn what_is_no_yaml_is_told_with_its_line() {
+        let line = refused("version: 0.1\nstorage: [\n");
+        assert!(line.starts_with("c.yml:"), "{line}");
+        assert!(line.contains("expected YAML"), "{line}");
+        assert_eq!(
+            refused("a: 1\nb: 2\na: 3\n"),
+            "c.yml:3: a: expected the key once in its section, found it at c.yml:1 too"
+        );
+        assert!(refused("? [a]\n: 1\n").contains("expected a name"));
+    }
+
+    #[test]
+    fn nothing_of_a_variable_is_shown() {
+        let variable = Origin::Environment("REGISTRY_HTTP_SECRET".into());
+        for text in ["@hunter2", "%hunter2", "*hunter2", "'hunter2", "hunter2: {", "&a [*a]"] {
+            let line = parse(text, &variable, Quote::No).unwrap_err().to_string();
+            assert!(line.starts_with("REGISTRY_HTTP_SECRET: expected"), "{line}");
+            assert!(!line.contains("hunter") && !line.contains(['@', '%']), "{line}");
+        }
+    }
+
+    #[test]
+    fn bombs_are_defused() {
+        assert!(refused(&"[".repeat(100)).contains("levels"));
+        refused(&"[".repeat(100_000));
+        refused(&"a: {".repeat(100_000));
+        refused(&(0..1000).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect::<String>());
+        let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..9 {
+            let alias = format!("*a{}, ", level - 1).repeat(10);
+            bomb.push_str(&format!("a{level}: &a{level} [{alias}]\n"));
+        }
+        refused(&bomb);
+    }
+}
