@@ -30,6 +30,6 @@ fn on_a_filesystem_an_operation_that_is_dropped_harms_nothing() {
                 ended
             })
         });
-        assert!(ended.is_some_and(|polls| polls > 1), "{}: {ended:?} polls", scenario.name);
+        assert!(ended.is_some_and(|polls| polls > 0), "{}: {ended:?} polls", scenario.name);
     }
 }

@@ -403,7 +403,7 @@ fn a_rebuild_that_is_dropped_harms_nothing() {
             ended
         })
     });
-    assert!(ended.is_some_and(|polls| polls > 1), "{ended:?} polls");
+    assert!(ended.is_some_and(|polls| polls > 0), "{ended:?} polls");
 }
 
 #[tokio::test]
