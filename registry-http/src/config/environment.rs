@@ -55,8 +55,13 @@ pub(super) fn spell_out(root: &mut Node) {
     for entry in entries.iter_mut().filter(|it| matches!(it.key.as_str(), "storage" | "auth")) {
         let node = &mut entry.node;
         let Some(word) = node.scalar().filter(|_| !node.is_null()) else { continue };
+        // What somebody puts into a variable of this name may be a password, and what is refused is named.
+        let is_from_outside = matches!(node.origin, Origin::Environment(_));
+        let is_hidden = entry.key == "auth"
+            && is_from_outside
+            && !["htpasswd", "token", "silly", "none"].contains(&word.text.as_str());
         let inner = Entry {
-            key: word.text.clone(),
+            key: if is_hidden { "(hidden)".to_owned() } else { word.text.clone() },
             origin: node.origin.clone(),
             node: Node::null(node.origin.clone()),
         };

@@ -223,10 +223,8 @@ pub(super) enum Place {
 
 /// What stands at a path, such as `["storage", "delete"]`. A name of the path counts before `*`.
 pub(super) fn place(path: &[&str]) -> Place {
-    // A name with a point in it is one name.
-    if path.iter().any(|name| name.contains('.')) {
-        return Place::Unknown;
-    }
+    // A name with a point in it is one name, which no row but `*` has: what stands below `auth` is refused by any.
+    let path: Vec<String> = path.iter().map(|name| name.replace('.', "\0")).collect();
     let key = named(&path.join("."));
     let path: Vec<&str> = key.split('.').collect();
     let exact = TABLE.iter().find(|row| row.key == key);

@@ -79,7 +79,7 @@ impl Builder<'_> {
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let ended = self.open.pop().expect("the parser ends what it began");
-                let node = merge(ended.node, ended.merged);
+                let node = merge(ended.node, ended.merged)?;
                 self.place(ended.anchor, node)
             }
             Event::Alias(anchor) => {
@@ -176,20 +176,26 @@ fn insert(
 }
 
 /// What `<<` takes in has no say where the section itself has one.
-fn merge(mut node: Node, merged: Vec<Node>) -> Node {
-    let Value::Mapping(entries) = &mut node.value else { return node };
+///
+/// What is no section is refused: passed over, it would leave what it was meant for, such as `auth`, empty.
+fn merge(mut node: Node, merged: Vec<Node>) -> Result<Node, Problem> {
+    let Value::Mapping(entries) = &mut node.value else { return Ok(node) };
     for source in merged {
         let sections = match source.value {
             Value::Sequence(items) => items,
             Value::Mapping(_) | Value::Scalar(_) => vec![source],
         };
+        if let Some(other) = sections.iter().find(|it| !matches!(it.value, Value::Mapping(_))) {
+            let what = "expected a section, or a list of sections, behind `<<`";
+            return Err(Problem::general(Some(other.origin.clone()), what));
+        }
         for entry in sections.iter().flat_map(Node::entries) {
             if entries.iter().all(|known| known.key != entry.key) {
                 entries.push(entry.clone());
             }
         }
     }
-    node
+    Ok(node)
 }
 
 /// `!!str`: a string, though it has no quotes.

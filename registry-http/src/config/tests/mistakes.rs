@@ -360,3 +360,26 @@ fn every_key_that_is_in_force_is_one_that_a_type_asks_for() {
         assert_eq!(problem.key(), row.key, "{problem}");
     }
 }
+
+/// What would start a registry that is open, or loses uploads, where the configuration asks for neither.
+#[test]
+fn what_is_asked_of_access_or_of_uploads_is_never_passed_over() {
+    let told =
+        |text: &str, variables: &[(&str, &str)]| read(text, variables).expect_err(text).to_string();
+    // A point in a name below `auth`.
+    assert!(told(&format!("{GOOD}auth: ./htpasswd.txt\n"), &[]).contains("refused"));
+    assert!(told(&format!("{GOOD}auth: {{token.v2: {{realm: x}}}}\n"), &[]).contains("refused"));
+    assert!(told(GOOD, &[("REGISTRY_AUTH", "htpasswd.file")]).contains("refused"));
+    // `<<` with something that is no section.
+    for merged in ["htpasswd", "[htpasswd]", "[[{htpasswd: {}}]]"] {
+        let line = told(&format!("{GOOD}auth: {{<<: {merged}}}\n"), &[]);
+        assert!(line.contains("behind `<<`"), "{line}");
+    }
+    // A password where a name was expected.
+    let line = told(GOOD, &[("REGISTRY_AUTH", "admin:hunter2")]);
+    assert!(line.contains("refused") && !line.contains("hunter2"), "{line}");
+    // A number of hours without its unit would be nanoseconds.
+    let purging = "{uploadpurging: {enabled: true, age: 168, interval: 24h}}";
+    let storage = format!("storage: {{inmemory: {{}}, maintenance: {purging}}}");
+    assert!(told(&format!("version: 0.1\n{storage}\n"), &[]).contains("expected a duration"));
+}
