@@ -31,7 +31,9 @@ pub(super) fn lay_over(
         let Some(path) = name.strip_prefix(PREFIX).filter(|_| name != PATH) else { continue };
         let origin = Origin::Environment(name.as_str().into());
         let path: Vec<&str> = path.split('_').collect();
-        if path.contains(&"") || !keys::is_section(&path[0].to_lowercase()) {
+        // The version is the file's alone, as in Distribution: images call their own version so.
+        let is_version = path[0] == "VERSION";
+        if is_version || path.contains(&"") || !keys::is_section(&path[0].to_lowercase()) {
             warnings.push(Problem::general(
                 Some(origin),
                 "passed over: it names no key of the configuration",
@@ -39,7 +41,13 @@ pub(super) fn lay_over(
             continue;
         }
         let value = yaml::parse(&text, &origin, Quote::No)?;
-        let problem = |what| Problem::new(&origin, path.join(".").to_lowercase(), what);
+        let key = path.join(".").to_lowercase();
+        let problem = |what: String| Problem::new(&origin, key.clone(), what);
+        if text.trim().is_empty() && protects(root, &key) {
+            let what = "expected a value, found an empty variable over one that protects the registry; none or \
+                        false takes it away";
+            return Err(problem(what.to_owned()));
+        }
         match set(root, &path, 0, value, &origin) {
             Ok(()) => spell_out(root),
             Err(Misfit::Value(what)) => warnings.push(problem(what)),
@@ -67,6 +75,25 @@ pub(super) fn spell_out(root: &mut Node) {
         };
         node.value = Value::Mapping(vec![inner]);
     }
+}
+
+/// Does the document say something at this key without which access would be wider, or the mode another? Variables are
+/// often empty because what was to fill them in was not there.
+fn protects(root: &Node, key: &str) -> bool {
+    const PROTECTING: [&str; 7] = [
+        "auth",
+        "http.tls",
+        "middleware",
+        "policy",
+        "proxy",
+        "storage.maintenance.readonly",
+        "validation",
+    ];
+    let is_there = root.find(key).is_some_and(|entry| !entry.node.is_empty());
+    let is_below = |section: &str| {
+        key.strip_prefix(section).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    is_there && PROTECTING.into_iter().any(is_below)
 }
 
 /// Why a variable has no place.

@@ -130,8 +130,8 @@ impl Uploads {
         committed.await.map_err(|error| self.if_gone(id, error))
     }
 
-    /// Ends a session and removes what it holds; also one in which something lies where its files should be, which
-    /// every other request answers with `Foreign`.
+    /// Ends a session and removes what it holds; also one in which something lies where its files should be, its mark
+    /// apart, which every other request answers with `Foreign`.
     ///
     /// Order: the mark, by which it exists → the rest. A crash between leaves litter that expires.
     ///

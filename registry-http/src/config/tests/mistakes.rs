@@ -353,8 +353,10 @@ fn without_a_file_what_no_variable_says_is_as_this_program_has_it() {
 #[test]
 fn every_key_that_is_in_force_is_one_that_a_type_asks_for() {
     let in_force = keys::all().iter().filter(|row| row.fate == Fate::InForce);
-    for row in in_force.filter(|row| !matches!(row.key, "auth.none" | "storage.inmemory")) {
-        // No key of these takes a list.
+    for row in
+        in_force.filter(|row| !matches!(row.key, "version" | "auth.none" | "storage.inmemory"))
+    {
+        // No key of these takes a list, and each may come from a variable.
         let variable = format!("REGISTRY_{}", row.key.replace('.', "_").to_uppercase());
         let problem = read(GOOD, &[(&variable, "[x]")]).expect_err(row.key);
         assert_eq!(problem.key(), row.key, "{problem}");
@@ -378,8 +380,27 @@ fn what_is_asked_of_access_or_of_uploads_is_never_passed_over() {
     // A password where a name was expected.
     let line = told(GOOD, &[("REGISTRY_AUTH", "admin:hunter2")]);
     assert!(line.contains("refused") && !line.contains("hunter2"), "{line}");
+    // A variable that was not filled in.
+    for (section, name) in [
+        ("auth: {htpasswd: {realm: r, path: p}}", "REGISTRY_AUTH"),
+        ("http: {tls: {certificate: c}}", "REGISTRY_HTTP_TLS_CERTIFICATE"),
+    ] {
+        let line = told(&format!("{GOOD}{section}\n"), &[(name, " ")]);
+        assert!(line.contains("empty variable"), "{line}");
+    }
+    let read_only = "storage: {inmemory: {}, maintenance: {readonly: {enabled: true}}}";
+    let read_only = format!("version: 0.1\n{read_only}\n");
+    let name = "REGISTRY_STORAGE_MAINTENANCE_READONLY_ENABLED";
+    assert!(told(&read_only, &[(name, "")]).contains("empty variable"));
+    assert!(!read(&read_only, &[(name, "false")]).unwrap().configuration.storage.read_only);
     // A number of hours without its unit would be nanoseconds.
     let purging = "{uploadpurging: {enabled: true, age: 168, interval: 24h}}";
     let storage = format!("storage: {{inmemory: {{}}, maintenance: {purging}}}");
     assert!(told(&format!("version: 0.1\n{storage}\n"), &[]).contains("expected a duration"));
+}
+
+#[test]
+fn the_version_is_the_file_s_alone() {
+    let read = read(GOOD, &[("REGISTRY_VERSION", "2.8.3")]).unwrap();
+    assert_eq!(read.warnings.len(), 1, "{:?}", read.warnings);
 }
