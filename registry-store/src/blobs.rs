@@ -199,7 +199,7 @@ pub(crate) async fn commit(
         shared.damage.blob(&key, found);
         shared.damage.healed(&key);
     }
-    shared.guard.protect(std::slice::from_ref(&key)).await?;
+    shared.guard.announce(std::slice::from_ref(&key)).await?;
     link::write(shared, &layout.layer_link(digest), digest).await
 }
 

@@ -70,8 +70,20 @@ impl Dependencies {
         self.needs.push(Need { digest: *digest, link, blob });
     }
 
-    /// Looks for all of it again, fresh, and makes it durable: other writers made it.
+    /// Looks for all of it again, fresh, and makes it durable: other writers made it. Nothing is done where
+    /// [one look is enough](crate::guard::Guard::one_look_is_enough).
     pub(crate) async fn confirm(&self) -> Result<()> {
+        if self.shared.guard.one_look_is_enough() { Ok(()) } else { self.look_again().await }
+    }
+
+    /// The same once tags point at the manifest `digest`, which, as was found then, is linked or not: a delete of it
+    /// by another process may have come before the tags, and then it does not see them.
+    pub(crate) async fn confirm_tagged(&self, digest: &Digest, is_linked: bool) -> Result<()> {
+        self.refuse(if is_linked { Vec::new() } else { vec![*digest] })?;
+        self.confirm().await
+    }
+
+    async fn look_again(&self) -> Result<()> {
         let keys: Vec<Key> =
             self.needs.iter().flat_map(|need| [need.link.clone(), need.blob.clone()]).collect();
         let found = self.shared.guard.confirm(&keys).await?;

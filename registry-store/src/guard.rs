@@ -31,6 +31,21 @@ impl Guard {
         stream::iter(looks).buffered(PARALLEL).try_collect().await
     }
 
+    /// Says that these objects, which the caller has just written, are about to be relied on. Nothing is asked.
+    #[expect(clippy::unused_async, reason = "online collection will ask the backend here")]
+    pub(crate) async fn announce(&self, _keys: &[Key]) -> Result<()> {
+        Ok(())
+    }
+
+    /// Does [`Guard::confirm`] tell no more than the look before it did?
+    ///
+    /// So it is where what is visible is durable, as nothing takes unreferenced objects away yet: a second look
+    /// would double the requests of a push, and a foreign program that deletes beside us can come after it as
+    /// well.
+    pub(crate) fn one_look_is_enough(&self) -> bool {
+        self.backend.medium().visible_is_durable
+    }
+
     /// Looks at them again, fresh, after the reference to them was written; those there are durable.
     pub(crate) async fn confirm(&self, keys: &[Key]) -> Result<Vec<Option<Meta>>> {
         self.backend.settle(keys).await

@@ -20,7 +20,9 @@
 //! ```text
 //! docker/registry/v2/repositories/<name>/
 //!   _referrers/<alg>/<subject hex>/<alg>/<hex>/link        a manifest that has the subject
-//!   _uploads/<uuid>/_record                                which bytes of the session can be trusted
+//!   _uploads/<uuid>/_record                                which bytes of the session can be trusted; on S3 a
+//!                                                          place for several such, and for the bytes
+//!   _manifests/revisions/<alg>/<hex>/_deleting/…           on S3, while tags on a deleted manifest are removed
 //! _rs/                                                     a backend's own: locks, temporary files, quarantine
 //! ```
 //!
@@ -81,6 +83,12 @@ pub fn private() -> Key {
     key("_rs")
 }
 
+/// Where a backend may note that an object is about to be deleted, beside it and under a name that walkers pass over.
+/// `object` is a link in a directory of its own.
+pub fn deleting(object: &Key) -> Key {
+    key(&format!("{}/_deleting", object.parent().as_ref().unwrap_or(object)))
+}
+
 /// The place above every repository.
 pub fn repositories() -> Key {
     key(REPOSITORIES)
@@ -94,6 +102,14 @@ pub struct RepositoryLayout {
 }
 
 impl RepositoryLayout {
+    /// Where, below a tag, the link to the manifest it points at is.
+    pub const TAG_CURRENT: &str = "current/link";
+
+    /// Where, below a tag, the link to a manifest is that it once pointed at, or does now.
+    pub fn tag_index_entry(digest: &Digest) -> String {
+        format!("index/{}/{LINK}", digest_path(digest))
+    }
+
     /// The keys of `name`.
     pub fn new(name: &RepositoryName) -> Self {
         Self { name: name.clone(), root: key(&format!("{REPOSITORIES}/{name}")) }
@@ -146,7 +162,7 @@ impl RepositoryLayout {
 
     /// The link to the manifest a tag points at.
     pub fn tag_current_link(&self, tag: &Tag) -> Key {
-        self.below(&format!("_manifests/tags/{tag}/current/{LINK}"))
+        self.below(&format!("_manifests/tags/{tag}/{}", Self::TAG_CURRENT))
     }
 
     /// The links to the manifests of an algorithm that a tag ever pointed at.
@@ -156,7 +172,7 @@ impl RepositoryLayout {
 
     /// The link to a manifest that a tag once pointed at, or does now.
     pub fn tag_index_link(&self, tag: &Tag, digest: &Digest) -> Key {
-        self.below(&format!("_manifests/tags/{tag}/index/{}/{LINK}", digest_path(digest)))
+        self.below(&format!("_manifests/tags/{tag}/{}", Self::tag_index_entry(digest)))
     }
 
     /// The subjects of an algorithm that some manifest is recorded to have.

@@ -7,7 +7,7 @@
 
 use bytes::Bytes;
 
-use crate::backend::{BackendExt as _, Key, Put, PutMode};
+use crate::backend::{BackendExt as _, DeleteIf, Key, PointIf, Pointed, Put, PutMode};
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::shared::Shared;
@@ -52,10 +52,32 @@ pub(crate) async fn write(shared: &Shared, key: &Key, digest: &Digest) -> Result
     Ok(())
 }
 
-/// Makes `key` a link to `digest`, durable on return, whatever it pointed at. One effect, by rename.
-pub(crate) async fn replace(shared: &Shared, key: &Key, digest: &Digest) -> Result<()> {
-    shared.backend.put(key, content(digest), PutMode::Overwrite).await?;
-    Ok(())
+/// Makes `key` a link to `digest`, durable on return, whatever it pointed at if `condition` says no other, and looks
+/// whether the link `target` that it relies on is there. One effect, by rename on a filesystem.
+pub(crate) async fn point(
+    shared: &Shared,
+    key: &Key,
+    digest: &Digest,
+    target: &Key,
+    condition: PointIf,
+) -> Result<Pointed> {
+    Ok(shared.backend.point(key, content(digest), target, condition).await?)
+}
+
+/// What is where a link is or should be, to compare with later.
+pub(crate) async fn read_raw(shared: &Shared, key: &Key) -> Result<Option<Bytes>> {
+    Ok(shared.backend.read_small(key, LIMIT).await?)
+}
+
+/// Deletes the link `key` if it is one to `digest` and there is no object `unless`; says whether it did.
+pub(crate) async fn delete_if(
+    shared: &Shared,
+    key: &Key,
+    digest: &Digest,
+    unless: Option<Key>,
+) -> Result<bool> {
+    let condition = DeleteIf { holds: content(digest), unless };
+    Ok(shared.backend.delete_if(key, condition).await?)
 }
 
 /// Replaces the link `key` unless it is one to `digest`.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::backend::LockMode;
+use crate::backend::{LockMode, PointIf, Pointed};
 use crate::blobs;
 use crate::dependencies::Dependencies;
 use crate::digest::Digest;
@@ -24,6 +24,9 @@ const LIMIT: u64 = MAX_MANIFEST_SIZE as u64;
 
 /// How often a tag is followed that is moved each time just when its manifest is deleted.
 const MOVES: usize = 8;
+
+/// A tag, and what was stored of where it points.
+type FoundTag = (Tag, Option<Bytes>);
 
 /// The manifests of a repository.
 #[derive(Clone, Debug)]
@@ -119,10 +122,13 @@ impl Manifests {
                 let scope = this.layout.root();
                 let mode = condition.as_ref().map_or(LockMode::Shared, |_| LockMode::Exclusive);
                 let _lock = this.shared.backend.lock(scope, mode).await?;
-                if let Some((reference, precondition)) = condition {
-                    this.expect(reference, &precondition).await?;
-                }
-                this.write(&manifest, &digest, &tags, &needs).await
+                let found = match condition {
+                    Some((reference, precondition)) => {
+                        this.expect(reference, &precondition).await?
+                    }
+                    None => None,
+                };
+                this.write(&manifest, &digest, &tags, &needs, found).await
             })
             .await
     }
@@ -166,11 +172,20 @@ impl Manifests {
             .await
     }
 
-    /// Looks whether a precondition holds. The caller holds the repository's lock, exclusive.
-    async fn expect(&self, reference: Reference, precondition: &Precondition) -> Result<()> {
+    /// Looks whether a precondition holds, and tells what it was found of, if that can change. The caller holds
+    /// the repository's lock, exclusive.
+    async fn expect(
+        &self,
+        reference: Reference,
+        precondition: &Precondition,
+    ) -> Result<Option<FoundTag>> {
+        let raw = match &reference {
+            Reference::Tag(tag) => Some((tag.clone(), self.tags().current_raw(tag).await?)),
+            Reference::Digest(_) => None,
+        };
         let found = self.find(&reference).await?.map(|found| found.digest);
         if precondition.holds(found.as_ref()) {
-            return Ok(());
+            return Ok(raw);
         }
         let name = self.layout.name().clone();
         Err(Error::PreconditionFailed { name, reference, found })
@@ -223,6 +238,7 @@ impl Manifests {
         digest: &Digest,
         tags: &[Tag],
         needs: &Dependencies,
+        found: Option<FoundTag>,
     ) -> Result<()> {
         blobs::write_small(&self.shared, digest, manifest.bytes()).await?;
         let link = self.layout.revision_link(digest);
@@ -235,10 +251,28 @@ impl Manifests {
         if tags.is_empty() {
             return Ok(());
         }
+        let mut is_linked = true;
         for tag in tags {
-            self.tags().point(tag, digest).await?;
+            let condition = match &found {
+                Some((expected, Some(raw))) if expected == tag => PointIf::Holds(raw.clone()),
+                Some((expected, None)) if expected == tag => PointIf::Absent,
+                _ => PointIf::Always,
+            };
+            match self.tags().point(tag, digest, condition).await? {
+                Pointed::Written => {}
+                Pointed::TargetGone => is_linked = false,
+                Pointed::Refused => return Err(self.overtaken(tag).await?),
+            }
         }
-        needs.confirm().await
+        needs.confirm_tagged(digest, is_linked).await
+    }
+
+    /// A tag was moved between the look at it and the write, by another process, on storage without locks between
+    /// them. It was first.
+    async fn overtaken(&self, tag: &Tag) -> Result<Error> {
+        let (name, reference) = (self.layout.name().clone(), tag.clone().into());
+        let found = self.tags().current(tag).await?;
+        Ok(Error::PreconditionFailed { name, reference, found })
     }
 
     async fn remove(&self, digest: &Digest, removed: &mut (dyn FnMut(Tag) + Send)) -> Result<()> {
@@ -250,12 +284,12 @@ impl Manifests {
         let manifest = bytes.and_then(|bytes| Manifest::parse_stored(bytes).ok());
         let subject = manifest.as_ref().and_then(Manifest::subject);
 
-        self.tags().remove_all_on(digest, removed).await?;
-        self.shared.backend.delete(&[link]).await?;
+        self.tags().remove_all_on(digest, None, removed).await?;
+        self.shared.backend.delete(std::slice::from_ref(&link)).await?;
         if let Some(subject) = subject.and_then(|subject| subject.digest.known()) {
             self.referrers().forget(subject, digest).await?;
         }
-        self.tags().remove_all_on(digest, removed).await
+        self.tags().remove_all_on(digest, Some(&link), removed).await
     }
 
     fn tags(&self) -> Tags {

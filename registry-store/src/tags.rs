@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use bytes::Bytes;
+use futures::{Stream, stream};
 
-use crate::backend::{ErrorKind, Key, LockMode, Meta};
+use crate::backend::{Key, LockMode, PointIf, Pointed};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::layout::RepositoryLayout;
@@ -15,8 +16,6 @@ use crate::precondition::Precondition;
 use crate::reference::Tag;
 use crate::shared::Shared;
 
-/// Independent requests in flight for one call.
-const PARALLEL: usize = 16;
 /// The tags of a repository. A tag exists as long as its `current/link` does.
 #[derive(Clone, Debug)]
 pub struct Tags {
@@ -85,7 +84,8 @@ impl Tags {
         after: Option<&Digest>,
         limit: usize,
     ) -> Result<Page<Digest>> {
-        if self.existing(std::slice::from_ref(tag)).await?.is_empty() {
+        let link = self.layout.tag_current_link(tag);
+        if self.shared.backend.head(&link).await?.is_none_or(|link| link.size == 0) {
             return Err(self.unknown(tag));
         }
         let place = |algorithm| self.layout.tag_index(tag, algorithm);
@@ -115,8 +115,9 @@ impl Tags {
             .run(async move {
                 let scope = this.layout.root();
                 let _lock = this.shared.backend.lock(scope, LockMode::Exclusive).await?;
-                this.expect(&tag, &precondition).await?;
-                if this.remove(&tag).await? { Ok(()) } else { Err(this.unknown(&tag)) }
+                let found = this.expect(&tag, &precondition).await?;
+                let only_on = found.as_ref().map(|digest| OnlyOn { digest, unless: None });
+                if this.remove(&tag, only_on).await? { Ok(()) } else { Err(this.unknown(&tag)) }
             })
             .await
     }
@@ -126,54 +127,77 @@ impl Tags {
         link::read(&self.shared, &self.layout.tag_current_link(tag)).await
     }
 
-    /// Points a tag at a manifest. The caller holds the repository's lock, shared.
+    /// Points a tag at a manifest if a condition holds of where it pointed, and tells whether the manifest is still
+    /// linked. The caller holds the repository's lock, shared; exclusive if there is a condition.
     ///
     /// Order: the entry of its history, durable → the tag itself, by rename, durable. A crash leaves the tag as
     /// it was, perhaps with an entry of history for what it never pointed at, which is harmless. The other way
     /// round it would not be: who deletes the manifest finds the tags on it by their history.
-    pub(crate) async fn point(&self, tag: &Tag, digest: &Digest) -> Result<()> {
+    pub(crate) async fn point(
+        &self,
+        tag: &Tag,
+        digest: &Digest,
+        condition: PointIf,
+    ) -> Result<Pointed> {
         let entry = self.layout.tag_index_link(tag, digest);
         link::write(&self.shared, &entry, digest).await?;
-        link::replace(&self.shared, &self.layout.tag_current_link(tag), digest).await
+        let (current, target) =
+            (self.layout.tag_current_link(tag), self.layout.revision_link(digest));
+        link::point(&self.shared, &current, digest, &target, condition).await
+    }
+
+    /// What is stored of where a tag points, to compare with later.
+    pub(crate) async fn current_raw(&self, tag: &Tag) -> Result<Option<Bytes>> {
+        link::read_raw(&self.shared, &self.layout.tag_current_link(tag)).await
     }
 
     /// Removes every tag that points at a manifest, and tells `removed` of each. The caller holds the
-    /// repository's lock, exclusive.
+    /// repository's lock, exclusive. Where that lock does not reach other processes, a tag on the manifest stays
+    /// as long as there is an object `unless`: then it was pushed once more.
     ///
     /// A tag's history only tells which tags can be affected; what decides is where the tag points now.
     pub(crate) async fn remove_all_on(
         &self,
         digest: &Digest,
+        unless: Option<&Key>,
         removed: &mut (dyn FnMut(Tag) + Send),
     ) -> Result<()> {
-        let mut walk = Walk::new(self, None, MANY);
-        while walk.pass().await? {
-            let names: Vec<Tag> = walk.names.by_ref().collect();
-            for names in names.chunks(BATCH) {
-                for tag in self.that_pointed_at(names, digest).await? {
-                    if self.current(&tag).await? == Some(*digest) && self.remove(&tag).await? {
-                        removed(tag);
-                    }
+        let (place, entry) = (self.layout.tags(), RepositoryLayout::tag_index_entry(digest));
+        let mut after: Option<String> = None;
+        loop {
+            let backend = &self.shared.backend;
+            let page = backend.list_children_with(&place, &entry, after.as_deref(), MANY).await?;
+            for tag in page.items.iter().filter_map(|(name, _)| name.parse::<Tag>().ok()) {
+                let only_on = OnlyOn { digest, unless };
+                if self.current(&tag).await? == Some(*digest)
+                    && self.remove(&tag, Some(only_on)).await?
+                {
+                    removed(tag);
                 }
             }
+            after = page.next_after().map(|(name, _)| name.clone());
+            if after.is_none() {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
-    /// Looks whether a precondition holds of a tag that is there. The caller holds the repository's lock, exclusive.
-    async fn expect(&self, tag: &Tag, precondition: &Precondition) -> Result<()> {
+    /// Looks whether a precondition holds of a tag that is there, and tells where it points if there is one. The
+    /// caller holds the repository's lock, exclusive.
+    async fn expect(&self, tag: &Tag, precondition: &Precondition) -> Result<Option<Digest>> {
         if precondition.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let found = self.resolve(tag).await?;
         if precondition.holds(Some(&found)) {
-            return Ok(());
+            return Ok(Some(found));
         }
         let (name, reference) = (self.layout.name().clone(), tag.clone().into());
         Err(Error::PreconditionFailed { name, reference, found: Some(found) })
     }
 
-    /// Removes a tag; `false` if there is none. The caller holds the repository's lock, exclusive.
+    /// Removes a tag; `false` if there is none, or not as `only_on` has it. The caller holds the repository's
+    /// lock, exclusive.
     ///
     /// Order: list the entries of its history → remove the tag itself → remove those entries → look again: if
     /// a push has come in between (of a program that does not know our lock), give it back the entry of what
@@ -182,14 +206,22 @@ impl Tags {
     ///
     /// Only entries that were there before the tag went may go, so all of them are held: 65 bytes for each
     /// manifest the tag ever pointed at.
-    async fn remove(&self, tag: &Tag) -> Result<bool> {
+    async fn remove(&self, tag: &Tag, only_on: Option<OnlyOn<'_>>) -> Result<bool> {
         let current_link = self.layout.tag_current_link(tag);
-        if self.shared.backend.head(&current_link).await?.is_none() {
+        if only_on.is_none() && self.shared.backend.head(&current_link).await?.is_none() {
             return Ok(false);
         }
         let place = |algorithm| self.layout.tag_index(tag, algorithm);
         let entries = listing::digests(&self.shared, place, None, usize::MAX).await?.items;
-        self.shared.backend.delete(&[current_link]).await?;
+        match only_on {
+            None => self.shared.backend.delete(&[current_link]).await?,
+            Some(OnlyOn { digest, unless }) => {
+                let unless = unless.cloned();
+                if !link::delete_if(&self.shared, &current_link, digest, unless).await? {
+                    return Ok(false);
+                }
+            }
+        }
         for batch in entries.chunks(BATCH) {
             let keys: Vec<Key> =
                 batch.iter().map(|digest| self.layout.tag_index_link(tag, digest)).collect();
@@ -200,38 +232,6 @@ impl Tags {
             link::write(&self.shared, &entry, &digest).await?;
         }
         Ok(true)
-    }
-
-    /// Those of the tags that exist, in the same order. A link without a byte is damage, and none.
-    async fn existing(&self, tags: &[Tag]) -> Result<Vec<Tag>> {
-        self.with_link(tags, |tag| self.layout.tag_current_link(tag), |link| link.size > 0).await
-    }
-
-    /// Those of the tags whose history names the manifest, damaged as the entry may be.
-    async fn that_pointed_at(&self, tags: &[Tag], digest: &Digest) -> Result<Vec<Tag>> {
-        self.with_link(tags, |tag| self.layout.tag_index_link(tag, digest), |_| true).await
-    }
-
-    async fn with_link(
-        &self,
-        tags: &[Tag],
-        link: impl Fn(&Tag) -> Key,
-        counts: fn(&Meta) -> bool,
-    ) -> Result<Vec<Tag>> {
-        let looks: Vec<_> = tags.iter().map(|tag| (tag.clone(), link(tag))).collect();
-        let looks = stream::iter(looks).map(|(tag, link)| async move {
-            match self.shared.backend.head(&link).await {
-                Ok(meta) => Ok(meta.filter(counts).map(|_| tag)),
-                // Something else lies there: no tag of ours, and no reason to show none of the others.
-                Err(error) if error.kind() == ErrorKind::Foreign => {
-                    tracing::warn!(key = %link, %error, "not a link");
-                    Ok(None)
-                }
-                Err(error) => Err(Error::from(error)),
-            }
-        });
-        let found: Vec<Option<Tag>> = looks.buffered(PARALLEL).try_collect().await?;
-        Ok(found.into_iter().flatten().collect())
     }
 
     async fn expect_repository(&self) -> Result<()> {
@@ -246,14 +246,23 @@ impl Tags {
     }
 }
 
-/// Goes through the names that could be tags; whether they are, their links tell.
+/// Where a tag must point to be removed.
+#[derive(Clone, Copy)]
+struct OnlyOn<'a> {
+    /// At this,
+    digest: &'a Digest,
+    /// and there must be no such object.
+    unless: Option<&'a Key>,
+}
+
+/// Goes through the tags that exist, in order.
 struct Walk {
     tags: Tags,
-    /// Names that are to be looked at.
-    names: std::vec::IntoIter<Tag>,
+    /// Tags that were found and not handed out yet.
+    found: std::vec::IntoIter<Tag>,
     /// Behind which name the next pass begins; `None` if there is no other.
     rest: Option<Option<String>>,
-    /// How many names the next pass takes.
+    /// How many tags a pass takes.
     chunk: usize,
 }
 
@@ -261,40 +270,34 @@ impl Walk {
     fn new(tags: &Tags, after: Option<&str>, chunk: usize) -> Self {
         Self {
             tags: tags.clone(),
-            names: Vec::new().into_iter(),
+            found: Vec::new().into_iter(),
             rest: Some(after.map(ToOwned::to_owned)),
             chunk: chunk.min(MANY),
         }
     }
 
-    /// The next tags that exist: so many, or fewer at the end.
+    /// The next tags: so many, or fewer at the end.
     async fn next(&mut self, wanted: usize) -> Result<Vec<Tag>> {
-        let mut found = Vec::new();
-        while found.len() < wanted {
-            let names: Vec<Tag> = self.names.by_ref().take(wanted - found.len()).collect();
-            if !names.is_empty() {
-                found.extend(self.tags.existing(&names).await?);
-            } else if !self.pass().await? {
-                break;
+        let mut next = Vec::new();
+        loop {
+            next.extend(self.found.by_ref().take(wanted - next.len()));
+            if next.len() == wanted || !self.pass().await? {
+                return Ok(next);
             }
         }
-        Ok(found)
     }
 
-    /// Reads the next names, which may all be foreign; `false` at the end.
-    ///
-    /// Each pass takes twice as many as the one before: where few of the names are tags, a page would otherwise
-    /// cost a pass for each few of them.
+    /// Finds the next tags, which may be none; `false` at the end. A link without a byte is damage, and no tag.
     async fn pass(&mut self) -> Result<bool> {
         let Some(after) = self.rest.take() else { return Ok(false) };
         let place = self.tags.layout.tags();
         let backend = &self.tags.shared.backend;
-        let page = backend.list_children(&place, after.as_deref(), self.chunk).await?;
-        self.rest = page.next_after().map(|child| Some(child.name().to_owned()));
-        let names = page.items.iter().filter(|child| child.is_prefix());
-        let tags: Vec<Tag> = names.filter_map(|child| child.name().parse().ok()).collect();
-        self.names = tags.into_iter();
-        self.chunk = (self.chunk * 2).min(MANY);
+        let path = RepositoryLayout::TAG_CURRENT;
+        let page = backend.list_children_with(&place, path, after.as_deref(), self.chunk).await?;
+        self.rest = page.next_after().map(|(name, _)| Some(name.clone()));
+        let whole = page.items.iter().filter(|(_, link)| link.size > 0);
+        let tags: Vec<Tag> = whole.filter_map(|(name, _)| name.parse().ok()).collect();
+        self.found = tags.into_iter();
         Ok(true)
     }
 }

@@ -297,3 +297,4 @@ mod recorded_memory {
 }
 
 mod filesystem;
+mod s3;

@@ -4,11 +4,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use registry_store::backend::{
-    Backend, Body, Child, Error, ErrorKind, Key, LockGuard, LockMode, MemoryBackend, Meta, Object,
-    Put, PutRequest, ReadRange, Result, Stage, Staged,
+    Backend, Body, Child, DeleteIf, Error, ErrorKind, Key, LockGuard, LockMode, Medium,
+    MemoryBackend, Meta, Object, PointIf, Pointed, Put, PutRequest, ReadRange, Result,
+    SignedMethod, Stage, Staged,
 };
 use registry_store::page::Page;
 
@@ -59,6 +61,20 @@ impl Backend for CutBackend {
         self.memory.delete(keys).await
     }
 
+    async fn point(
+        &self,
+        key: &Key,
+        bytes: Bytes,
+        target: &Key,
+        condition: PointIf,
+    ) -> Result<Pointed> {
+        self.memory.point(key, bytes, target, condition).await
+    }
+
+    async fn delete_if(&self, key: &Key, condition: DeleteIf) -> Result<bool> {
+        self.memory.delete_if(key, condition).await
+    }
+
     async fn delete_tree(&self, prefix: &Key) -> Result<()> {
         self.memory.delete_tree(prefix).await
     }
@@ -80,6 +96,16 @@ impl Backend for CutBackend {
         self.memory.list_children(prefix, after, limit).await
     }
 
+    async fn list_children_with(
+        &self,
+        prefix: &Key,
+        path: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<(String, Meta)>> {
+        self.memory.list_children_with(prefix, path, after, limit).await
+    }
+
     async fn stage(&self, stage: Stage<'_>) -> Result<Box<dyn Staged>> {
         self.memory.stage(stage).await
     }
@@ -92,7 +118,16 @@ impl Backend for CutBackend {
         self.memory.lock(scope, mode).await
     }
 
-    async fn signed_url(&self, key: &Key, expires_in: Duration) -> Result<Option<String>> {
-        self.memory.signed_url(key, expires_in).await
+    async fn signed_url(
+        &self,
+        key: &Key,
+        method: SignedMethod,
+        expires_in: Duration,
+    ) -> Result<Option<String>> {
+        self.memory.signed_url(key, method, expires_in).await
+    }
+
+    fn medium(&self) -> Medium {
+        self.memory.medium()
     }
 }

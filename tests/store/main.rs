@@ -4,17 +4,29 @@
 /// Stamps each test, a function of a [`World`](registry_tests::world::World), for every backend.
 macro_rules! on_every_backend {
     ($($test:ident),* $(,)?) => {
-        mod memory {
-            $(#[tokio::test]
-            async fn $test() {
-                super::$test(registry_tests::world::World::memory()).await;
-            })*
-        }
+        stamp!(memory { $($test)* });
+        stamp!(filesystem { $($test)* });
+        stamp!(s3 { $($test)* });
+    };
+}
 
-        mod filesystem {
+/// The same for those where what is visible may not be durable yet: there a push looks twice at what it relies on.
+macro_rules! on_every_backend_that_is_looked_at_twice {
+    ($($test:ident),* $(,)?) => {
+        mod looked_at_twice {
+            use super::*;
+            stamp!(memory { $($test)* });
+            stamp!(filesystem { $($test)* });
+        }
+    };
+}
+
+macro_rules! stamp {
+    ($world:ident { $($test:ident)* }) => {
+        mod $world {
             $(#[tokio::test]
             async fn $test() {
-                super::$test(registry_tests::world::World::filesystem()).await;
+                super::$test(registry_tests::world::World::$world()).await;
             })*
         }
     };

@@ -97,10 +97,6 @@ async fn a_blob_is_named_before_it_is_linked_and_the_staging_goes_last() {
         "create a/_layers/HELLO/link",
         "discard blob HELLO",
     ]);
-    // "I rely on it", said when it is named and before it is linked.
-    let protected = recorded.position("look blob HELLO");
-    assert!(recorded.position("promote to blob HELLO") < protected);
-    assert!(protected < recorded.position("create a/_layers/HELLO/link"));
 }
 
 #[tokio::test]
@@ -124,7 +120,7 @@ async fn what_a_session_was_given_is_persisted_before_the_answer() {
 async fn a_session_is_looked_for_before_and_after_it_is_locked() {
     let recorded = recorded();
     let id = recorded.session("hello").await;
-    recorded.a.uploads().status(id, None).await.unwrap();
+    recorded.a.uploads().status(id).await.unwrap();
     let calls = recorded.backend.calls();
     assert_eq!(calls, ["read session/startedat", "resume session", "read session/startedat"]);
 }
@@ -235,9 +231,9 @@ async fn each_tag_comes_after_all_else_its_history_first_and_all_is_settled_agai
         SETTLED,
         "create a/_referrers/SUBJECT/MANIFEST/link",
         "create a/_manifests/tags/v1/index/MANIFEST/link",
-        "replace a/_manifests/tags/v1/current/link",
+        "point a/_manifests/tags/v1/current/link",
         "create a/_manifests/tags/v2/index/MANIFEST/link",
-        "replace a/_manifests/tags/v2/current/link",
+        "point a/_manifests/tags/v2/current/link",
         SETTLED,
         "unlock a",
     ]);
@@ -266,7 +262,7 @@ async fn a_precondition_is_looked_at_under_the_lock_alone_before_anything_is_wri
         "create a/_manifests/revisions/MANIFEST/link",
         SETTLED,
         "create a/_manifests/tags/v1/index/MANIFEST/link",
-        "replace a/_manifests/tags/v1/current/link",
+        "point a/_manifests/tags/v1/current/link, if",
         SETTLED,
         "unlock a",
     ]);
@@ -293,7 +289,7 @@ async fn a_moved_tag_gets_its_history_before_it_points_elsewhere() {
         effects,
         [
             "create a/_manifests/tags/v1/index/MANIFEST/link",
-            "replace a/_manifests/tags/v1/current/link",
+            "point a/_manifests/tags/v1/current/link",
         ]
     );
 }
@@ -312,9 +308,9 @@ async fn a_deleted_manifest_goes_after_its_tags_and_before_its_record() {
     recorded.a.manifests().delete(&digest).await.unwrap();
     recorded.expect(&[
         "lock a, exclusive",
-        "delete a/_manifests/tags/v1/current/link",
+        "delete a/_manifests/tags/v1/current/link, if",
         "delete a/_manifests/tags/v1/index/MANIFEST/link",
-        "delete a/_manifests/tags/v2/current/link",
+        "delete a/_manifests/tags/v2/current/link, if",
         "delete a/_manifests/tags/v2/index/MANIFEST/link",
         "delete a/_manifests/revisions/MANIFEST/link",
         "delete a/_referrers/SUBJECT/MANIFEST/link",

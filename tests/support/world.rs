@@ -16,6 +16,9 @@ use registry_store::repository::Repository;
 use registry_store::store::Store;
 use tempfile::TempDir;
 
+use crate::backends::ServedBucket;
+use crate::s3::options::S3Options;
+
 /// A store, what is below it, and the means to look at it as another process would.
 pub struct World {
     /// The store under test.
@@ -46,6 +49,12 @@ impl World {
             let root = directory.path();
             Arc::new(FilesystemBackend::open(root).expect("a directory of ours can be opened"))
         })
+    }
+
+    /// On a bucket in a server of ours.
+    pub fn s3() -> Self {
+        let served = ServedBucket::new(S3Options::default());
+        Self::on(move || Arc::new(served.open()))
     }
 
     fn on(again: impl Fn() -> Arc<dyn Backend> + Send + Sync + 'static) -> Self {

@@ -53,7 +53,7 @@ pub(super) async fn start(
 /// Where the session has come to.
 pub(super) async fn status(call: &Call<'_>, target: UploadTarget) -> Answer {
     let uploads = call.repository(&target.name).uploads();
-    let status = uploads.status(target.id, target.tip).await?;
+    let status = uploads.status(target.id).await?;
     Ok(session(call, &target.name, &status, StatusCode::NO_CONTENT))
 }
 
@@ -123,7 +123,7 @@ async fn with_status(
     if !matches!(refusal, Refusal::ContentRangeBackwards { .. }) {
         return refusal.into();
     }
-    match uploads.status(target.id, target.tip).await {
+    match uploads.status(target.id).await {
         Ok(status) => {
             let location = call.links.upload(&target.name, &status);
             Failure::from(refusal).with_session(location, status.tip.offset)

@@ -14,8 +14,9 @@ use futures::stream::{self, BoxStream};
 
 use crate::backend::locks::KeyedLocks;
 use crate::backend::{
-    Backend, Body, Child, Error, ErrorKind, Key, LockGuard, LockMode, Meta, Object, OpenSession,
-    Promotion, Put, PutMode, PutRequest, ReadRange, Result, SessionKeys, Stage, Staged, Tip,
+    Backend, BackendExt as _, Body, Child, DeleteIf, Error, ErrorKind, Key, LockGuard, LockMode,
+    Medium, Meta, Object, OpenSession, PointIf, Pointed, Promotion, Put, PutMode, PutRequest,
+    ReadRange, Result, SessionKeys, SignedMethod, Stage, Staged, Tip,
 };
 use crate::options::{Clock, SystemClock};
 use crate::page::Page;
@@ -125,6 +126,40 @@ impl Backend for MemoryBackend {
         Ok(())
     }
 
+    async fn point(
+        &self,
+        key: &Key,
+        bytes: Bytes,
+        target: &Key,
+        condition: PointIf,
+    ) -> Result<Pointed> {
+        let now = self.now();
+        let mut state = self.state();
+        let found = state.objects.get(key).map(|found| found.content.bytes());
+        let holds = match condition {
+            PointIf::Always => true,
+            PointIf::Absent => found.is_none(),
+            PointIf::Holds(expected) => found == Some(expected),
+        };
+        if !holds {
+            return Ok(Pointed::Refused);
+        }
+        state.put(key.clone(), bytes, now);
+        let is_there = state.objects.contains_key(target);
+        Ok(if is_there { Pointed::Written } else { Pointed::TargetGone })
+    }
+
+    async fn delete_if(&self, key: &Key, condition: DeleteIf) -> Result<bool> {
+        let mut state = self.state();
+        let found = state.objects.get(key).map(|found| found.content.bytes());
+        let hindered = condition.unless.is_some_and(|other| state.objects.contains_key(&other));
+        let holds = found == Some(condition.holds) && !hindered;
+        if holds {
+            state.objects.remove(key);
+        }
+        Ok(holds)
+    }
+
     async fn delete_tree(&self, prefix: &Key) -> Result<()> {
         self.state().delete_tree(prefix);
         Ok(())
@@ -168,6 +203,16 @@ impl Backend for MemoryBackend {
         Ok(Page::cut(children, limit))
     }
 
+    async fn list_children_with(
+        &self,
+        prefix: &Key,
+        path: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<(String, Meta)>> {
+        self.list_children_by_looking(prefix, path, after, limit).await
+    }
+
     async fn stage(&self, stage: Stage<'_>) -> Result<Box<dyn Staged>> {
         let (name, session, draft) = match stage {
             Stage::Final { key } => (key, None, Arc::default()),
@@ -188,8 +233,18 @@ impl Backend for MemoryBackend {
         Ok(self.shared.locks.lock(scope, mode).await)
     }
 
-    async fn signed_url(&self, _key: &Key, _expires_in: Duration) -> Result<Option<String>> {
+    async fn signed_url(
+        &self,
+        _key: &Key,
+        _method: SignedMethod,
+        _expires_in: Duration,
+    ) -> Result<Option<String>> {
         Ok(None)
+    }
+
+    /// What is behind [`Backend::settle`] is asked for here as on a medium where it has to be.
+    fn medium(&self) -> Medium {
+        Medium { visible_is_durable: false, promotion_copies: false, locks_reach_processes: true }
     }
 }
 
@@ -542,7 +597,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::BackendExt as _;
     use futures::executor::block_on;
     use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -21,6 +21,8 @@ mod key;
 mod locks;
 mod memory;
 mod range;
+#[cfg(feature = "s3")]
+pub mod s3;
 
 use std::fmt;
 use std::ops::Range;
@@ -64,10 +66,31 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     /// The answers stand in the order of `keys`. Never answered from memory: each name is looked up anew.
     async fn settle(&self, keys: &[Key]) -> Result<Vec<Option<Meta>>>;
 
-    /// Deletes objects, in the order given. What is not there counts as deleted.
+    /// Deletes objects. What is not there counts as deleted.
     ///
-    /// Places above them that become empty are no longer listed.
+    /// Which goes first is not said: who needs an order calls once for each step. Places above them that become
+    /// empty are no longer listed.
     async fn delete(&self, keys: &[Key]) -> Result<()>;
+
+    /// Overwrites a small object that refers to another, `target`, if `condition` holds of it, and looks whether the
+    /// target is there when that is done.
+    ///
+    /// Nothing comes between the look at the condition and the write but, on a medium that has neither locks
+    /// between processes nor conditional writes, what another process writes.
+    async fn point(
+        &self,
+        key: &Key,
+        bytes: Bytes,
+        target: &Key,
+        condition: PointIf,
+    ) -> Result<Pointed>;
+
+    /// Deletes a small object if it is as `condition` says; `false` if it is not, and then nothing was done.
+    ///
+    /// What [`Backend::point`] has written and acknowledged is never deleted by one that began its look before
+    /// that, not even if it wrote the same bytes anew: whoever points waits for such a delete, and writes again. On
+    /// media with locks between processes that is so among those that hold the same lock.
+    async fn delete_if(&self, key: &Key, condition: DeleteIf) -> Result<bool>;
 
     /// Deletes everything below `prefix`, and an object of that name. Nothing there counts as done.
     ///
@@ -96,10 +119,24 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
         limit: usize,
     ) -> Result<Page<Child>>;
 
+    /// The first `limit` names directly below `prefix`, greater than `after`, in byte order, for which there is
+    /// an object `<prefix>/<name>/<path>`, and what is known of that.
+    ///
+    /// On an object store this costs a page for each thousand or so of objects, and skips what lies beside
+    /// `path`; elsewhere a pass over names and a look at each. Something foreign in an object's place is passed
+    /// over. Memory is bounded by `limit`.
+    async fn list_children_with(
+        &self,
+        prefix: &Key,
+        path: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<(String, Meta)>>;
+
     /// Begins to write an object whose size is not known yet, or goes on with it.
     ///
-    /// Errors: `NotFound` if a session is gone on with that does not exist, `Foreign` if one is begun that does;
-    /// `Busy` if another process holds the session and did not let go of it within five seconds.
+    /// Errors: `NotFound` if a session is gone on with that does not exist; `Foreign`, where the medium tells, if one
+    /// is begun that does; `Busy` if another process holds the session and did not let go of it within five seconds.
     /// Within one process the caller sees to it that a session is opened once at a time.
     async fn stage(&self, stage: Stage<'_>) -> Result<Box<dyn Staged>>;
 
@@ -115,8 +152,17 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     /// Waits as long as it takes. The lock ends when the guard is dropped.
     async fn lock(&self, scope: &Key, mode: LockMode) -> Result<LockGuard>;
 
-    /// An address from which a client may fetch the object itself, for so long; `None` where there is none.
-    async fn signed_url(&self, key: &Key, expires_in: Duration) -> Result<Option<String>>;
+    /// An address from which a client may fetch the object itself, for so long, by requests of one method;
+    /// `None` where there is none.
+    async fn signed_url(
+        &self,
+        key: &Key,
+        method: SignedMethod,
+        expires_in: Duration,
+    ) -> Result<Option<String>>;
+
+    /// What those above may make use of.
+    fn medium(&self) -> Medium;
 }
 
 /// An object that is being written, invisible until it is promoted.
@@ -255,6 +301,46 @@ pub enum PutMode {
     Overwrite,
 }
 
+/// When [`Backend::point`] writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PointIf {
+    /// Whatever is there.
+    Always,
+    /// If there is no such object.
+    Absent,
+    /// If it holds exactly this.
+    Holds(Bytes),
+}
+
+/// What came of [`Backend::point`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pointed {
+    /// The object is as requested, and its target is there.
+    Written,
+    /// The object is as requested, but its target is not there any more.
+    TargetGone,
+    /// The condition did not hold; nothing was written.
+    Refused,
+}
+
+/// When [`Backend::delete_if`] deletes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeleteIf {
+    /// If it holds exactly this,
+    pub holds: Bytes,
+    /// and its target, this object, is not there.
+    pub unless: Option<Key>,
+}
+
+/// What a [signed address](Backend::signed_url) is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignedMethod {
+    /// To read the object, or parts of it.
+    Get,
+    /// To ask what is known of it.
+    Head,
+}
+
 /// What came of a [`PutRequest`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Put {
@@ -351,6 +437,18 @@ pub enum Promotion {
         /// The damaged object's length in bytes.
         found: u64,
     },
+}
+
+/// What a medium is like, where it is worth to go about something in another way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Medium {
+    /// Everything that can be seen is durable, whoever wrote it: [`Backend::settle`] only looks.
+    pub visible_is_durable: bool,
+    /// The bytes of a session are copied when they become an object: whoever knows its name before the first byte
+    /// better stages it by that.
+    pub promotion_copies: bool,
+    /// [`Backend::lock`] and sessions exclude other processes too.
+    pub locks_reach_processes: bool,
 }
 
 /// Who else may hold a lock at the same time.

@@ -63,13 +63,13 @@ impl Uploads {
         Ok(UploadStatus { id, tip, started_at })
     }
 
-    /// How far a session has come, seen from `tip` if the client still has one.
+    /// How far a session has come: what was stored last, whichever answer the client got.
     ///
     /// A request that still works on the session is stopped: who asks has given up on it.
     ///
     /// Errors: `UploadUnknown`.
-    pub async fn status(&self, id: UploadId, tip: Option<Tip>) -> Result<UploadStatus> {
-        let session = self.open(id, tip).await.map_err(|error| self.if_gone(id, error))?;
+    pub async fn status(&self, id: UploadId) -> Result<UploadStatus> {
+        let session = self.open(id, None).await.map_err(|error| self.if_gone(id, error))?;
         Ok(session.status(session.tip()))
     }
 
@@ -104,7 +104,10 @@ impl Uploads {
     /// its mark first. From the blob on it runs to its end even if the caller leaves. A crash leaves the session
     /// as it was, or longer; or the blob and a session that only a PUT of the same digest can finish.
     ///
-    /// After `DigestMismatch` the session is as long as before; after `Body` as long as what has arrived.
+    /// Where storage would have to copy the bytes, and the session has none yet, the body goes straight to where the
+    /// blob is to be.
+    ///
+    /// After `DigestMismatch` the session is as long as before; after `Body` too, or as long as what has arrived.
     ///
     /// Errors: `UploadUnknown`, `UploadOffset`, `UploadSuperseded`, `Body`, `DigestMismatch`.
     pub async fn commit<S>(
@@ -119,13 +122,18 @@ impl Uploads {
     {
         let committed = async {
             let mut session = self.open_any(id, at.tip.clone()).await?;
+            let mut whole = None;
             if !session.is_promoted() {
                 session.expect_at(&at)?;
-                session.restore_hash().await?;
-                session.take_in_and_verify(body, digest).await?;
+                if session.is_better_written_anew() {
+                    whole = Some(session.take_in_whole(body, digest).await?);
+                } else {
+                    session.restore_hash().await?;
+                    session.take_in_and_verify(body, digest).await?;
+                }
             }
             let digest = *digest;
-            self.shared.detached.run(async move { session.finish(&digest).await }).await
+            self.shared.detached.run(async move { session.finish(&digest, whole).await }).await
         };
         committed.await.map_err(|error| self.if_gone(id, error))
     }

@@ -11,7 +11,7 @@ use crate::blobs;
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::error::{BodyError, Error, Result};
 use crate::ingest::{hash, ingest};
-use crate::layout::RepositoryLayout;
+use crate::layout::{self, RepositoryLayout};
 use crate::shared::Shared;
 use crate::turns::Turn;
 use crate::upload_id::UploadId;
@@ -49,22 +49,25 @@ impl Session {
         let turn = turn.map_err(|_| Error::UploadSuperseded { id })?;
 
         // Asked first, because opening may write: a session that does not exist is left alone.
-        if started_at(shared, &keys).await?.is_none() {
+        let Some(mut began) = started_at(shared, &keys).await? else {
             return Ok(None);
-        }
+        };
         let stage = Stage::Session { keys: &keys, open: OpenSession::Resume(tip) };
         let staged = match shared.backend.stage(stage).await {
             Ok(staged) => staged,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        // And again under the session's lock, so that it has not ended meanwhile.
-        let Some(started_at) = started_at(shared, &keys).await? else {
-            return Ok(None);
-        };
+        if shared.backend.medium().locks_reach_processes {
+            // And again under the session's lock, so that it has not ended meanwhile.
+            let Some(again) = started_at(shared, &keys).await? else {
+                return Ok(None);
+            };
+            began = again;
+        }
         Ok(Some(Self {
             id,
-            started_at,
+            started_at: began,
             layout: layout.clone(),
             shared: shared.clone(),
             staged,
@@ -178,6 +181,37 @@ impl Session {
         Err(Error::DigestMismatch { expected: *expected, found })
     }
 
+    /// Is there nothing of it yet, and would its bytes have to be copied to become the blob that a request names?
+    pub(crate) fn is_better_written_anew(&self) -> bool {
+        self.staged.offset() == 0 && self.shared.backend.medium().promotion_copies
+    }
+
+    /// Takes in a body that is all there is to come, compares it with its digest, and stages it where the blob is to
+    /// be, for [`Session::finish`]. After an error the session is as it was.
+    pub(crate) async fn take_in_whole<S>(
+        &mut self,
+        body: S,
+        expected: &Digest,
+    ) -> Result<Box<dyn Staged>>
+    where
+        S: Stream<Item = Result<Bytes, BodyError>> + Send,
+    {
+        let (turn, id) = (&self.turn, self.id);
+        let stop = async move {
+            turn.superseded().await;
+            Error::UploadSuperseded { id }
+        };
+        let key = layout::blob(expected);
+        let mut staged = self.shared.backend.stage(Stage::Final { key: &key }).await?;
+        let mut hasher = Hasher::new(expected.algorithm());
+        ingest(staged.as_mut(), &mut hasher, &self.shared.buffers, body, stop).await?;
+        let found = hasher.finish();
+        if found == *expected {
+            return Ok(staged);
+        }
+        Err(Error::DigestMismatch { expected: *expected, found })
+    }
+
     /// Saves what has arrived.
     pub(crate) async fn persist(&mut self) -> Result<Tip> {
         let (algorithm, hashed) = (self.hasher.algorithm(), self.hasher.hashed());
@@ -185,16 +219,26 @@ impl Session {
         Ok(self.staged.persist(self.hasher.save().into(), &copy).await?)
     }
 
-    /// Makes the session's bytes a blob, which the caller has compared with the digest unless they were one
-    /// before, and ends the session. Returns the blob's size.
+    /// Makes the session's bytes a blob, or those that were [staged in their place](Session::take_in_whole), which the
+    /// caller has compared with the digest unless they were one before, and ends the session. Returns the blob's size.
     ///
     /// If they are the blob of another digest the storage answers `NotFound`.
-    pub(crate) async fn finish(mut self, digest: &Digest) -> Result<u64> {
-        let size = self.staged.offset();
-        let (shared, layout) = (self.shared.clone(), self.layout.clone());
-        blobs::commit(&shared, &layout, self.staged.as_mut(), digest, size).await?;
+    pub(crate) async fn finish(
+        mut self,
+        digest: &Digest,
+        mut whole: Option<Box<dyn Staged>>,
+    ) -> Result<u64> {
+        let staged = whole.as_mut().unwrap_or(&mut self.staged);
+        let size = staged.offset();
+        blobs::commit(&self.shared, &self.layout, staged.as_mut(), digest, size).await?;
         let id = self.id;
-        if let Err(error) = self.discard().await {
+        let ended = async {
+            if let Some(whole) = whole {
+                whole.discard().await?;
+            }
+            self.discard().await
+        };
+        if let Err(error) = ended.await {
             // The blob is pushed, and that is what was asked for; expiry removes the rest.
             tracing::warn!(upload = %id, %error, "the remains of a committed upload session stay");
         }

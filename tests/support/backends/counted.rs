@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use registry_store::backend::{
-    Backend, Child, Key, LockGuard, LockMode, Meta, Object, Promotion, Put, PutRequest, ReadRange,
-    Result, Stage, Staged, Tip,
+    Backend, Child, DeleteIf, Key, LockGuard, LockMode, Medium, Meta, Object, PointIf, Pointed,
+    Promotion, Put, PutRequest, ReadRange, Result, SignedMethod, Stage, Staged, Tip,
 };
 use registry_store::page::Page;
 
@@ -90,6 +90,22 @@ impl Backend for CountedBackend {
         self.inner.delete(keys).await
     }
 
+    async fn point(
+        &self,
+        key: &Key,
+        bytes: Bytes,
+        target: &Key,
+        condition: PointIf,
+    ) -> Result<Pointed> {
+        self.count(Method::Point);
+        self.inner.point(key, bytes, target, condition).await
+    }
+
+    async fn delete_if(&self, key: &Key, condition: DeleteIf) -> Result<bool> {
+        self.count(Method::DeleteIf);
+        self.inner.delete_if(key, condition).await
+    }
+
     async fn delete_tree(&self, prefix: &Key) -> Result<()> {
         self.count(Method::DeleteTree);
         self.inner.delete_tree(prefix).await
@@ -115,6 +131,17 @@ impl Backend for CountedBackend {
         self.inner.list_children(prefix, after, limit).await
     }
 
+    async fn list_children_with(
+        &self,
+        prefix: &Key,
+        path: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<(String, Meta)>> {
+        self.count(Method::ListChildrenWith);
+        self.inner.list_children_with(prefix, path, after, limit).await
+    }
+
     async fn stage(&self, stage: Stage<'_>) -> Result<Box<dyn Staged>> {
         self.count(Method::Stage);
         let inner = self.inner.stage(stage).await?;
@@ -131,9 +158,18 @@ impl Backend for CountedBackend {
         self.inner.lock(scope, mode).await
     }
 
-    async fn signed_url(&self, key: &Key, expires_in: Duration) -> Result<Option<String>> {
+    async fn signed_url(
+        &self,
+        key: &Key,
+        method: SignedMethod,
+        expires_in: Duration,
+    ) -> Result<Option<String>> {
         self.count(Method::SignedUrl);
-        self.inner.signed_url(key, expires_in).await
+        self.inner.signed_url(key, method, expires_in).await
+    }
+
+    fn medium(&self) -> Medium {
+        self.inner.medium()
     }
 }
 

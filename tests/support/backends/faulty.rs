@@ -9,8 +9,9 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use registry_store::backend::{
-    Backend, Child, Error, ErrorKind, Key, LockGuard, LockMode, Meta, Object, Promotion, Put,
-    PutRequest, ReadRange, Result, Stage, Staged, Tip,
+    Backend, Child, DeleteIf, Error, ErrorKind, Key, LockGuard, LockMode, Medium, Meta, Object,
+    PointIf, Pointed, Promotion, Put, PutRequest, ReadRange, Result, SignedMethod, Stage, Staged,
+    Tip,
 };
 use registry_store::page::Page;
 
@@ -115,6 +116,21 @@ impl Backend for FaultyBackend {
         self.call(Method::Delete, self.inner.delete(keys)).await
     }
 
+    async fn point(
+        &self,
+        key: &Key,
+        bytes: Bytes,
+        target: &Key,
+        condition: PointIf,
+    ) -> Result<Pointed> {
+        let call = self.inner.point(key, bytes, target, condition);
+        self.call(Method::Point, call).await
+    }
+
+    async fn delete_if(&self, key: &Key, condition: DeleteIf) -> Result<bool> {
+        self.call(Method::DeleteIf, self.inner.delete_if(key, condition)).await
+    }
+
     async fn delete_tree(&self, prefix: &Key) -> Result<()> {
         let call = self.inner.delete_tree(prefix);
         self.call(Method::DeleteTree, call).await
@@ -146,6 +162,17 @@ impl Backend for FaultyBackend {
         self.call(Method::ListChildren, call).await
     }
 
+    async fn list_children_with(
+        &self,
+        prefix: &Key,
+        path: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<(String, Meta)>> {
+        let call = self.inner.list_children_with(prefix, path, after, limit);
+        self.call(Method::ListChildrenWith, call).await
+    }
+
     async fn stage(&self, stage: Stage<'_>) -> Result<Box<dyn Staged>> {
         let inner = self.call(Method::Stage, self.inner.stage(stage)).await?;
         Ok(Box::new(FaultyStaged { inner, backend: self.clone() }))
@@ -160,9 +187,18 @@ impl Backend for FaultyBackend {
         self.call(Method::Lock, self.inner.lock(scope, mode)).await
     }
 
-    async fn signed_url(&self, key: &Key, expires_in: Duration) -> Result<Option<String>> {
-        let call = self.inner.signed_url(key, expires_in);
+    async fn signed_url(
+        &self,
+        key: &Key,
+        method: SignedMethod,
+        expires_in: Duration,
+    ) -> Result<Option<String>> {
+        let call = self.inner.signed_url(key, method, expires_in);
         self.call(Method::SignedUrl, call).await
+    }
+
+    fn medium(&self) -> Medium {
+        self.inner.medium()
     }
 }
 

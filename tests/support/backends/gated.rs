@@ -12,8 +12,8 @@ use futures::StreamExt as _;
 use futures::future::{Either, select};
 use futures::stream::{self, BoxStream};
 use registry_store::backend::{
-    Backend, Child, Key, LockGuard, LockMode, Meta, Object, Promotion, Put, PutRequest, ReadRange,
-    Result, Stage, Staged, Tip,
+    Backend, Child, DeleteIf, Key, LockGuard, LockMode, Medium, Meta, Object, PointIf, Pointed,
+    Promotion, Put, PutRequest, ReadRange, Result, SignedMethod, Stage, Staged, Tip,
 };
 use registry_store::page::Page;
 use tokio::sync::oneshot;
@@ -169,6 +169,22 @@ impl Backend for GatedBackend {
         self.call(Method::Delete, &named, self.inner.delete(keys)).await
     }
 
+    async fn point(
+        &self,
+        key: &Key,
+        bytes: Bytes,
+        target: &Key,
+        condition: PointIf,
+    ) -> Result<Pointed> {
+        let call = self.inner.point(key, bytes, target, condition);
+        self.call(Method::Point, &[key], call).await
+    }
+
+    async fn delete_if(&self, key: &Key, condition: DeleteIf) -> Result<bool> {
+        let call = self.inner.delete_if(key, condition);
+        self.call(Method::DeleteIf, &[key], call).await
+    }
+
     async fn delete_tree(&self, prefix: &Key) -> Result<()> {
         self.call(Method::DeleteTree, &[prefix], self.inner.delete_tree(prefix)).await
     }
@@ -200,6 +216,17 @@ impl Backend for GatedBackend {
         self.call(Method::ListChildren, &[prefix], call).await
     }
 
+    async fn list_children_with(
+        &self,
+        prefix: &Key,
+        path: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<(String, Meta)>> {
+        let call = self.inner.list_children_with(prefix, path, after, limit);
+        self.call(Method::ListChildrenWith, &[prefix], call).await
+    }
+
     async fn stage(&self, stage: Stage<'_>) -> Result<Box<dyn Staged>> {
         let key = match &stage {
             Stage::Session { keys, .. } => keys.root.clone(),
@@ -217,9 +244,18 @@ impl Backend for GatedBackend {
         self.call(Method::Lock, &[scope], self.inner.lock(scope, mode)).await
     }
 
-    async fn signed_url(&self, key: &Key, expires_in: Duration) -> Result<Option<String>> {
-        let call = self.inner.signed_url(key, expires_in);
+    async fn signed_url(
+        &self,
+        key: &Key,
+        method: SignedMethod,
+        expires_in: Duration,
+    ) -> Result<Option<String>> {
+        let call = self.inner.signed_url(key, method, expires_in);
         self.call(Method::SignedUrl, &[key], call).await
+    }
+
+    fn medium(&self) -> Medium {
+        self.inner.medium()
     }
 }
 

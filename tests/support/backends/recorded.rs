@@ -8,8 +8,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use registry_store::backend::{
-    Backend, Child, Key, LockGuard, LockMode, Meta, Object, OpenSession, Promotion, Put, PutMode,
-    PutRequest, ReadRange, Result, Stage, Staged, Tip,
+    Backend, Child, DeleteIf, Key, LockGuard, LockMode, Medium, Meta, Object, OpenSession, PointIf,
+    Pointed, Promotion, Put, PutMode, PutRequest, ReadRange, Result, SignedMethod, Stage, Staged,
+    Tip,
 };
 use registry_store::page::Page;
 
@@ -167,6 +168,25 @@ impl Backend for RecordedBackend {
         self.effect(format!("delete {}", all_short(keys)), self.inner.delete(keys)).await
     }
 
+    async fn point(
+        &self,
+        key: &Key,
+        bytes: Bytes,
+        target: &Key,
+        condition: PointIf,
+    ) -> Result<Pointed> {
+        let line = match condition {
+            PointIf::Always => format!("point {}", short(key)),
+            PointIf::Absent | PointIf::Holds(_) => format!("point {}, if", short(key)),
+        };
+        self.effect(line, self.inner.point(key, bytes, target, condition)).await
+    }
+
+    async fn delete_if(&self, key: &Key, condition: DeleteIf) -> Result<bool> {
+        let line = format!("delete {}, if", short(key));
+        self.effect(line, self.inner.delete_if(key, condition)).await
+    }
+
     async fn delete_tree(&self, prefix: &Key) -> Result<()> {
         self.effect(format!("delete all of {}", short(prefix)), self.inner.delete_tree(prefix))
             .await
@@ -189,6 +209,17 @@ impl Backend for RecordedBackend {
     ) -> Result<Page<Child>> {
         self.look(format!("list {}", short(prefix)));
         self.inner.list_children(prefix, after, limit).await
+    }
+
+    async fn list_children_with(
+        &self,
+        prefix: &Key,
+        path: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<(String, Meta)>> {
+        self.look(format!("list {}", short(prefix)));
+        self.inner.list_children_with(prefix, path, after, limit).await
     }
 
     async fn stage(&self, stage: Stage<'_>) -> Result<Box<dyn Staged>> {
@@ -216,9 +247,18 @@ impl Backend for RecordedBackend {
         Ok(LockGuard::new(RecordedLock { backend, scope: scope_shown, _inner: inner }))
     }
 
-    async fn signed_url(&self, key: &Key, expires_in: Duration) -> Result<Option<String>> {
+    async fn signed_url(
+        &self,
+        key: &Key,
+        method: SignedMethod,
+        expires_in: Duration,
+    ) -> Result<Option<String>> {
         self.look(format!("sign {}", short(key)));
-        self.inner.signed_url(key, expires_in).await
+        self.inner.signed_url(key, method, expires_in).await
+    }
+
+    fn medium(&self) -> Medium {
+        self.inner.medium()
     }
 }
 

@@ -12,6 +12,7 @@
 //! Opening a root writes nothing. Every operation runs on a thread for blocking work, to its end, also if its
 //! future is dropped.
 
+mod conditional;
 mod durable;
 mod fault;
 mod lock;
@@ -37,6 +38,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::stream::BoxStream;
 
 use self::durable::{Durable, Parents};
@@ -45,8 +47,9 @@ use self::system::{Kind, Open, OperatingSystem, Stat, System};
 use self::temp::Refused;
 use crate::backend::locks::KeyedLocks;
 use crate::backend::{
-    Backend, Body, Child, Error, ErrorKind, Key, LockGuard, LockMode, Meta, Object, Put,
-    PutRequest, ReadRange, Result, Stage, Staged,
+    Backend, BackendExt as _, Body, Child, DeleteIf, Error, ErrorKind, Key, LockGuard, LockMode,
+    Medium, Meta, Object, PointIf, Pointed, Put, PutRequest, ReadRange, Result, SignedMethod,
+    Stage, Staged,
 };
 use crate::layout;
 use crate::page::Page;
@@ -147,6 +150,25 @@ impl<S: System> Backend for FilesystemBackend<S> {
         self.run("delete", move |root| root.delete(&keys)).await
     }
 
+    /// Order: the look at the condition → the put, by rename → the look at the target. What the caller's lock does
+    /// not keep out can come between.
+    async fn point(
+        &self,
+        key: &Key,
+        bytes: Bytes,
+        target: &Key,
+        condition: PointIf,
+    ) -> Result<Pointed> {
+        let (key, target) = (key.clone(), target.clone());
+        self.run("put", move |root| root.point(&key, bytes, &target, &condition)).await
+    }
+
+    /// Order: the look, then the delete. What the caller's lock does not keep out can come between.
+    async fn delete_if(&self, key: &Key, condition: DeleteIf) -> Result<bool> {
+        let key = key.clone();
+        self.run("delete", move |root| root.delete_if(&key, &condition)).await
+    }
+
     async fn delete_tree(&self, prefix: &Key) -> Result<()> {
         let prefix = prefix.clone();
         self.run("delete", move |root| root.delete_tree(&prefix)).await
@@ -172,6 +194,16 @@ impl<S: System> Backend for FilesystemBackend<S> {
             .await
     }
 
+    async fn list_children_with(
+        &self,
+        prefix: &Key,
+        path: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<(String, Meta)>> {
+        self.list_children_by_looking(prefix, path, after, limit).await
+    }
+
     async fn stage(&self, stage: Stage<'_>) -> Result<Box<dyn Staged>> {
         staged::open(Arc::clone(&self.root), stage).await
     }
@@ -184,8 +216,17 @@ impl<S: System> Backend for FilesystemBackend<S> {
         lock::lock(Arc::clone(&self.root), scope, mode).await
     }
 
-    async fn signed_url(&self, _key: &Key, _expires_in: Duration) -> Result<Option<String>> {
+    async fn signed_url(
+        &self,
+        _key: &Key,
+        _method: SignedMethod,
+        _expires_in: Duration,
+    ) -> Result<Option<String>> {
         Ok(None)
+    }
+
+    fn medium(&self) -> Medium {
+        Medium { visible_is_durable: false, promotion_copies: false, locks_reach_processes: true }
     }
 }
 

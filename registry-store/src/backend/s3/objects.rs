@@ -1,0 +1,269 @@
+//! How small objects are written and deleted, on a condition too.
+//!
+//! **Deleting on a condition** cannot rest on the server's alone: few have it, and an ETag names the content of an
+//! object, not that write of it. A tag that is deleted because its manifest was, and is pushed again with the same
+//! manifest in that moment, would go with the ETag unchanged. So who deletes says so first, in a note beside the
+//! target, and who points looks there afterwards, where it looks for the target anyway. Either the one sees what the
+//! other wrote, or the other sees the note, waits until it is gone, and writes again if its object is. Where the server
+//! does not delete on a condition a second note says which object is to go.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, sleep};
+
+use super::Bucket;
+use super::fault::{Cause, Doubt, Failure};
+use super::requests::{Condition, Outcome, PAGE};
+use crate::backend::{
+    DeleteIf, Error, ErrorKind, Key, LockMode, Meta, PointIf, Pointed, Put, PutMode, PutRequest,
+    Result,
+};
+use crate::digest::Digest;
+use crate::layout;
+
+/// How long who points waits for a delete that is under way.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long it rests between two looks.
+const REST: Duration = Duration::from_millis(50);
+/// A note as old as that is one of a process that died: no request that it sent can be under way any more.
+const STALE: Duration = Duration::from_mins(15);
+
+impl Bucket {
+    /// See [`Backend::put_all`](crate::backend::Backend::put_all). One after the other, in the order given.
+    pub(super) async fn put_all(&self, puts: &[PutRequest]) -> Result<Vec<Put>> {
+        let mut outcomes = Vec::with_capacity(puts.len());
+        for put in puts {
+            let outcome = match put.mode {
+                PutMode::Create => self.create(&put.key, &put.bytes).await,
+                PutMode::Overwrite => self.overwrite(&put.key, &put.bytes).await,
+            };
+            outcomes.push(outcome?);
+        }
+        Ok(outcomes)
+    }
+
+    async fn create(&self, key: &Key, bytes: &Bytes) -> Result<Put> {
+        let created = self.put_if_absent(key, bytes).await;
+        match created.map_err(|failure| failure.at(key))? {
+            true => Ok(Put::Written),
+            false => Ok(Put::Kept),
+        }
+    }
+
+    /// Writes an object unless there is one; among the writers of this process only, where the server does not look.
+    async fn put_if_absent(&self, key: &Key, bytes: &Bytes) -> Outcome<bool> {
+        let name = self.names.of(key);
+        if self.abilities.put_if_absent {
+            let put = self.requests.put(&name, bytes, &Condition::Absent).await;
+            return unless_condition(put);
+        }
+        let _alone = self.naming.lock(key, LockMode::Exclusive).await;
+        if self.requests.head(&name).await?.is_some() {
+            return Ok(false);
+        }
+        self.requests.put(&name, bytes, &Condition::Always).await.map(|_| true)
+    }
+
+    async fn overwrite(&self, key: &Key, bytes: &Bytes) -> Result<Put> {
+        let put = self.requests.put(&self.names.of(key), bytes, &Condition::Always).await;
+        put.map(|_| Put::Written).map_err(|failure| failure.at(key))
+    }
+
+    /// See [`Backend::point`](crate::backend::Backend::point).
+    ///
+    /// Order: the object → a look at its target, and whether somebody is deleting one or the other → if so, when that
+    /// is over, a look at the object, and if it is gone the same again. A crash leaves the old object, the new one, or
+    /// none, and nothing is acknowledged.
+    pub(super) async fn point(
+        &self,
+        key: &Key,
+        bytes: &Bytes,
+        target: &Key,
+        condition: PointIf,
+    ) -> Result<Pointed> {
+        let written = match condition {
+            PointIf::Always => self.overwrite(key, bytes).await.map(|_| true),
+            PointIf::Absent => self.put_if_absent(key, bytes).await.map_err(|f| f.at(key)),
+            PointIf::Holds(expected) => {
+                self.replace_if(key, bytes, &expected).await.map_err(|f| f.at(key))
+            }
+        };
+        if !written? {
+            return Ok(Pointed::Refused);
+        }
+        let begun = Instant::now();
+        loop {
+            let Standing { mut is_noted, mut is_there } = self.standing(key, target).await?;
+            if !is_noted {
+                return Ok(if is_there { Pointed::Written } else { Pointed::TargetGone });
+            }
+            while is_noted {
+                if begun.elapsed() > PATIENCE {
+                    let reason = "another process deletes it, or died doing so";
+                    return Err(Error::new(ErrorKind::Unavailable, "put").at(key).because(reason));
+                }
+                sleep(REST).await;
+                Standing { is_noted, is_there } = self.standing(key, target).await?;
+            }
+            let name = self.names.of(key);
+            if self.requests.head(&name).await.map_err(|failure| failure.at(key))?.is_some() {
+                // Ours, or one that came after it.
+                return Ok(if is_there { Pointed::Written } else { Pointed::TargetGone });
+            }
+            self.overwrite(key, bytes).await?;
+        }
+    }
+
+    async fn replace_if(&self, key: &Key, bytes: &Bytes, expected: &Bytes) -> Outcome<bool> {
+        let name = self.names.of(key);
+        let _alone = match self.abilities.put_if_match {
+            true => None,
+            false => Some(self.naming.lock(key, LockMode::Exclusive).await),
+        };
+        let Some((found, etag)) = self.read_small(&name, expected.len()).await? else {
+            return Ok(false);
+        };
+        if found != *expected {
+            return Ok(false);
+        }
+        let condition = match self.abilities.put_if_match {
+            true => Condition::Matches(etag),
+            false => Condition::Always,
+        };
+        match self.requests.put(&name, bytes, &condition).await {
+            // Perhaps by a try before this one.
+            Err(failure) if failure.is_uncertain() && failure.is(Cause::Condition) => {
+                let found = self.read_small(&name, bytes.len()).await?;
+                Ok(found.is_some_and(|(found, _)| found == *bytes))
+            }
+            put => unless_condition(put),
+        }
+    }
+
+    /// Is the target there, and is somebody about to delete it, or what points at it?
+    ///
+    /// One listing shows the target and the notes beside it. Notes on what points are needed only where the server
+    /// does not delete on a condition.
+    async fn standing(&self, key: &Key, target: &Key) -> Result<Standing> {
+        let name = self.names.of(target);
+        let place = name.strip_suffix(target.name()).unwrap_or(&name);
+        let beside = async {
+            let page = self.requests.list(place, None, None, PAGE).await?;
+            let notes = self.names.prefix_of(&layout::deleting(target));
+            let is_there = page.objects.iter().any(|(found, _)| *found == name);
+            let mut noted = page.objects.iter().filter(|(found, _)| found.starts_with(&notes));
+            Ok(Standing { is_noted: noted.any(|(_, note)| self.counts(note)), is_there })
+        };
+        let on_key = async {
+            if self.abilities.delete_if_match {
+                return Ok(false);
+            }
+            let page = self.requests.list(&self.notes_on(key), None, None, PAGE).await?;
+            Ok(page.objects.iter().any(|(_, note)| self.counts(note)))
+        };
+        let (beside, is_noted) =
+            futures::try_join!(beside, on_key).map_err(|failure: Failure| failure.at(key))?;
+        Ok(Standing { is_noted: beside.is_noted || is_noted, ..beside })
+    }
+
+    /// Is a note of a delete that may be under way?
+    fn counts(&self, note: &Meta) -> bool {
+        let age = note.modified.and_then(|written| self.clock.now().duration_since(written).ok());
+        age.is_none_or(|age| age <= STALE)
+    }
+
+    /// See [`Backend::delete_if`](crate::backend::Backend::delete_if).
+    ///
+    /// Order: notes that it is to go → looks at it, and at its target → the object → the notes. A crash leaves the
+    /// notes, which hold up who points there until they are stale. They stay, too, where a request to delete was not
+    /// answered, as that may still come to pass.
+    pub(super) async fn delete_if(&self, key: &Key, condition: &DeleteIf) -> Result<bool> {
+        let notes = self.notes_for(key, condition.unless.as_ref());
+        let text = Bytes::from(key.to_string());
+        for note in &notes {
+            let noted = self.requests.put(note, &text, &Condition::Always).await;
+            noted.map_err(|failure| failure.at(key))?;
+        }
+        let deleted = self.delete_noted(key, condition).await;
+        let doubt = deleted.as_ref().map_or_else(|failure| failure.doubt, |(_, doubt)| *doubt);
+        if doubt < Doubt::Later && !notes.is_empty() {
+            // Those that stay are stale in a while.
+            let _ = self.requests.delete_all(&notes).await;
+        }
+        deleted.map(|(deleted, _)| deleted).map_err(|failure| failure.at(key))
+    }
+
+    /// The names of the notes that a delete leaves while it is under way.
+    fn notes_for(&self, key: &Key, target: Option<&Key>) -> Vec<String> {
+        let id = self.random_name();
+        let beside = target.map(|target| self.names.prefix_of(&layout::deleting(target)));
+        let on_key = (!self.abilities.delete_if_match).then(|| self.notes_on(key));
+        beside.into_iter().chain(on_key).map(|place| format!("{place}{id}")).collect()
+    }
+
+    /// Deletes it if all is as it is to be, and tells what may have become of requests to do so.
+    async fn delete_noted(&self, key: &Key, condition: &DeleteIf) -> Outcome<(bool, Doubt)> {
+        let name = self.names.of(key);
+        let found = self.read_small(&name, condition.holds.len()).await;
+        let Some((found, etag)) = found.map_err(Failure::of_a_look)? else {
+            return Ok((false, Doubt::None));
+        };
+        if found != condition.holds {
+            return Ok((false, Doubt::None));
+        }
+        if let Some(target) = &condition.unless {
+            let target = self.requests.head(&self.names.of(target)).await;
+            if target.map_err(Failure::of_a_look)?.is_some() {
+                return Ok((false, Doubt::None));
+            }
+        }
+        let if_match = self.abilities.delete_if_match.then_some(etag);
+        match self.requests.delete_telling(&name, if_match).await {
+            Ok(doubt) => Ok((true, doubt)),
+            // It was overwritten meanwhile, or a try before this one has deleted it.
+            Err(failure) if failure.is(Cause::Condition) => Ok((false, failure.doubt)),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Where notes lie that an object is to go.
+    fn notes_on(&self, key: &Key) -> String {
+        let digest = Digest::sha256(key.as_str().as_bytes());
+        format!("{}deleting/{}/", self.private, digest.hex())
+    }
+
+    /// A small object and its ETag; `None` if there is none. Of a longer one than is expected only the length counts.
+    async fn read_small(&self, name: &str, expected: usize) -> Outcome<Option<(Bytes, String)>> {
+        let mut answer = match self.requests.get(name, None, None).await {
+            Ok(answer) => answer,
+            Err(failure) if failure.is(Cause::NoSuchKey) => return Ok(None),
+            Err(failure) => return Err(failure),
+        };
+        let mut found = Vec::new();
+        while found.len() <= expected {
+            match answer.body.next().await {
+                Some(Ok(bytes)) => found.extend_from_slice(&bytes),
+                Some(Err(error)) => return Err(Failure::cut("read", error)),
+                None => break,
+            }
+        }
+        Ok(Some((found.into(), answer.e_tag.unwrap_or_default())))
+    }
+}
+
+/// How a target stands.
+struct Standing {
+    /// Somebody is about to delete it, or what points at it.
+    is_noted: bool,
+    is_there: bool,
+}
+
+/// A condition that does not hold is no failure.
+fn unless_condition(put: Outcome<String>) -> Outcome<bool> {
+    match put {
+        Ok(_) => Ok(true),
+        Err(failure) if failure.is(Cause::Condition) => Ok(false),
+        Err(failure) => Err(failure),
+    }
+}
