@@ -14,6 +14,7 @@ mod healing;
 mod look;
 mod podman;
 mod referrers;
+mod s3_servers;
 mod sessions;
 mod skopeo;
 mod upload;

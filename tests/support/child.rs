@@ -1,6 +1,7 @@
 //! [`Server`]: a server that a test has started, and that ends with it.
 
 use std::io::{self, BufRead, BufReader, Read};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
@@ -51,6 +52,18 @@ impl Server {
         self.or_explain(found, text)
     }
 
+    /// Waits until it takes connections.
+    pub fn listens(&mut self, address: SocketAddr) {
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(address).is_err() {
+            let ended = self.child.try_wait().expect("a child can be waited for").is_some();
+            if ended || Instant::now() > deadline {
+                self.explain(&format!("listen on {address}"));
+            }
+            thread::yield_now();
+        }
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal)
@@ -83,14 +96,16 @@ impl Server {
     }
 
     fn or_explain(&mut self, found: Option<String>, text: &str) -> String {
-        found.unwrap_or_else(|| {
-            panic!(
-                "expected {} to print a line with {text:?}\nits output:\n{}\nits log:\n{}",
-                self.name,
-                self.stdout.seen.join("\n"),
-                self.stderr.all().join("\n"),
-            )
-        })
+        found.unwrap_or_else(|| self.explain(&format!("print a line with {text:?}")))
+    }
+
+    fn explain(&mut self, expected: &str) -> ! {
+        panic!(
+            "expected {} to {expected}\nits output:\n{}\nits log:\n{}",
+            self.name,
+            self.stdout.all().join("\n"),
+            self.stderr.all().join("\n"),
+        )
     }
 }
 
