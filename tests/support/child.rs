@@ -32,9 +32,14 @@ impl Server {
 
     /// Starts it, if there is such a program.
     pub fn try_start(command: &mut Command) -> io::Result<Self> {
+        Self::try_start_with(command, Stdio::null())
+    }
+
+    /// The same, with something to read, or a socket to listen on.
+    pub fn try_start_with(command: &mut Command, input: Stdio) -> io::Result<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
         let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+            command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let stdout = Lines::of(child.stdout.take().expect("it is piped"));
         let stderr = Lines::of(child.stderr.take().expect("it is piped"));
         Ok(Self { name, child, stdout, stderr })

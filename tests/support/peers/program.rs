@@ -3,6 +3,8 @@
 use std::env;
 use std::fmt::Write as _;
 use std::io;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 
 use crate::child::Server;
@@ -53,6 +55,12 @@ pub(super) fn start(command: &mut Command, package: &str) -> Server {
 pub(super) fn start_installed(command: &mut Command, install: &str) -> Server {
     Server::try_start(command)
         .unwrap_or_else(|error| panic!("{}", missing(command, install, &error)))
+}
+
+/// The same with one of Debian's that listens on its standard input.
+pub(super) fn start_on(listener: TcpListener, command: &mut Command, package: &str) -> Server {
+    Server::try_start_with(command, OwnedFd::from(listener).into())
+        .unwrap_or_else(|error| panic!("{}", missing(command, &debian(package), &error)))
 }
 
 /// Takes all variables away but the one by which programs are found.
