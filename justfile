@@ -9,7 +9,8 @@ default:
     @{{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} --list
 
 # Minutes are for two cores and an empty target directory. With the 12 of .ci/run for the tools they are 57; more
-# than 60 they may not be.
+# than 60 they may not be. Where .ci/run has to build Garage, which may take 18, they are 75, and more than that they
+# may not be.
 
 # Everything below, each step within so many minutes
 check:

@@ -1,6 +1,7 @@
 //! Programs no one here wrote, and a disk that only root can make.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod balancing;
 mod broken_sessions;
 mod buildah;
 mod collecting;
@@ -14,6 +15,7 @@ mod healing;
 mod look;
 mod podman;
 mod referrers;
+mod s3_servers;
 mod sessions;
 mod skopeo;
 mod upload;

@@ -1,6 +1,7 @@
 //! [`Server`]: a server that a test has started, and that ends with it.
 
 use std::io::{self, BufRead, BufReader, Read};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
@@ -31,9 +32,14 @@ impl Server {
 
     /// Starts it, if there is such a program.
     pub fn try_start(command: &mut Command) -> io::Result<Self> {
+        Self::try_start_with(command, Stdio::null())
+    }
+
+    /// The same, with something to read, or a socket to listen on.
+    pub fn try_start_with(command: &mut Command, input: Stdio) -> io::Result<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
         let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+            command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let stdout = Lines::of(child.stdout.take().expect("it is piped"));
         let stderr = Lines::of(child.stderr.take().expect("it is piped"));
         Ok(Self { name, child, stdout, stderr })
@@ -49,6 +55,18 @@ impl Server {
     pub fn log_line(&mut self, text: &str) -> String {
         let found = self.stderr.find(text);
         self.or_explain(found, text)
+    }
+
+    /// Waits until it takes connections.
+    pub fn listens(&mut self, address: SocketAddr) {
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(address).is_err() {
+            let ended = self.child.try_wait().expect("a child can be waited for").is_some();
+            if ended || Instant::now() > deadline {
+                self.explain(&format!("listen on {address}"));
+            }
+            thread::yield_now();
+        }
     }
 
     /// Sends it a signal.
@@ -83,14 +101,16 @@ impl Server {
     }
 
     fn or_explain(&mut self, found: Option<String>, text: &str) -> String {
-        found.unwrap_or_else(|| {
-            panic!(
-                "expected {} to print a line with {text:?}\nits output:\n{}\nits log:\n{}",
-                self.name,
-                self.stdout.seen.join("\n"),
-                self.stderr.all().join("\n"),
-            )
-        })
+        found.unwrap_or_else(|| self.explain(&format!("print a line with {text:?}")))
+    }
+
+    fn explain(&mut self, expected: &str) -> ! {
+        panic!(
+            "expected {} to {expected}\nits output:\n{}\nits log:\n{}",
+            self.name,
+            self.stdout.all().join("\n"),
+            self.stderr.all().join("\n"),
+        )
     }
 }
 

@@ -1,12 +1,16 @@
-//! Programs no one here wrote, as Debian packages them: one of a kind in each file, with a home of its own.
+//! Programs no one here wrote, as Debian or their authors package them: one of a kind in each file, with its own home.
 
 mod buildah;
 mod containers;
 mod context;
 mod distribution;
 mod docker;
+mod garage;
+mod haproxy;
+mod moto;
 mod podman;
 mod program;
+mod shared;
 mod skopeo;
 
 pub use buildah::Buildah;
@@ -14,6 +18,9 @@ pub use containers::Containers;
 pub use context::Context;
 pub use distribution::Distribution;
 pub use docker::Docker;
+pub use garage::Garage;
+pub use haproxy::Haproxy;
+pub use moto::Moto;
 pub use podman::Podman;
 pub use program::Said;
 pub use skopeo::Skopeo;

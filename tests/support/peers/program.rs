@@ -3,6 +3,8 @@
 use std::env;
 use std::fmt::Write as _;
 use std::io;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 
 use crate::child::Server;
@@ -21,7 +23,8 @@ pub struct Said {
 /// Runs it to its end, whatever comes of it. A missing one fails with the package that brings it.
 pub(super) fn run(command: &mut Command, package: &str) -> Said {
     let ran = command.stdin(Stdio::null()).output();
-    let output = ran.unwrap_or_else(|error| panic!("{}", missing(command, package, &error)));
+    let output =
+        ran.unwrap_or_else(|error| panic!("{}", missing(command, &debian(package), &error)));
     Said {
         success: output.status.success(),
         output: output.stdout,
@@ -45,8 +48,19 @@ pub(super) fn run_well(command: &mut Command, package: &str) -> Said {
 
 /// Starts one that runs until it is told to end. A missing one fails with the package that brings it.
 pub(super) fn start(command: &mut Command, package: &str) -> Server {
+    start_installed(command, &debian(package))
+}
+
+/// The same with one that Debian does not package. A missing one fails with the command that installs it.
+pub(super) fn start_installed(command: &mut Command, install: &str) -> Server {
     Server::try_start(command)
-        .unwrap_or_else(|error| panic!("{}", missing(command, package, &error)))
+        .unwrap_or_else(|error| panic!("{}", missing(command, install, &error)))
+}
+
+/// The same with one of Debian's that listens on its standard input.
+pub(super) fn start_on(listener: TcpListener, command: &mut Command, package: &str) -> Server {
+    Server::try_start_with(command, OwnedFd::from(listener).into())
+        .unwrap_or_else(|error| panic!("{}", missing(command, &debian(package), &error)))
 }
 
 /// Takes all variables away but the one by which programs are found.
@@ -54,7 +68,11 @@ pub(super) fn without_environment(command: &mut Command) -> &mut Command {
     command.env_clear().envs(env::var_os("PATH").map(|path| ("PATH", path)))
 }
 
-fn missing(command: &Command, package: &str, error: &io::Error) -> String {
+fn debian(package: &str) -> String {
+    format!("apt-get install {package}")
+}
+
+fn missing(command: &Command, install: &str, error: &io::Error) -> String {
     let name = command.get_program().to_string_lossy();
-    format!("expected the program {name} (apt-get install {package}) to start: {error}")
+    format!("expected the program {name} ({install}) to start: {error}")
 }
