@@ -14,9 +14,11 @@ mod expiring;
 mod heading;
 mod listing;
 mod listing_children;
+mod listing_children_with;
 mod locking;
 mod locking_between_processes;
 mod model;
+mod pointing;
 mod promoting;
 mod promoting_without_a_copy;
 mod putting;
@@ -129,6 +131,22 @@ macro_rules! every_clause {
                 thousands_of_names_are_listed_by_pages,
                 any_names_are_listed_as_a_set_lists_them,
                 a_session_makes_a_name_below_its_repositorys_uploads,
+            }
+            listing_children_with {
+                names_that_have_the_object_are_listed_with_its_size,
+                a_page_of_names_with_an_object_goes_on_where_the_last_ended,
+                what_lies_beside_the_object_hides_no_name,
+                nothing_has_an_object_below_nothing,
+                any_names_with_an_object_are_listed_as_a_set_lists_them,
+            }
+            pointing {
+                what_points_is_written_whatever_was_there,
+                a_target_that_is_not_there_is_told_of,
+                what_points_is_written_if_it_is_absent_or_as_it_was,
+                of_many_that_point_if_it_is_absent_one_does,
+                what_is_as_expected_is_deleted,
+                what_points_stays_as_long_as_its_target_is_there,
+                an_empty_object_is_deleted_if_it_is_expected_empty,
             }
             sessions {
                 a_new_session_is_empty,
