@@ -1,6 +1,6 @@
 //! Listings of the backend as values: is there a repository, which digests have a link below a place.
 
-use crate::backend::{Child, ErrorKind, Key};
+use crate::backend::{ErrorKind, Key};
 use crate::digest::{Algorithm, Digest};
 use crate::error::Result;
 use crate::layout::reserved;
@@ -18,13 +18,8 @@ pub(crate) async fn is_repository(shared: &Shared, root: &Key) -> Result<bool> {
     // Directly behind "_" come the names that begin with it, before every letter. Few are there: ours, and what
     // another program may keep beside them.
     let page = shared.backend.list_children(root, Some("_"), 64).await?;
-    Ok(has_marks(&page))
-}
-
-/// Is among these what makes the place above them a repository?
-pub(crate) fn has_marks(children: &Page<Child>) -> bool {
     let marks = [reserved::LAYERS, reserved::MANIFESTS];
-    children.items.iter().any(|child| child.is_prefix() && marks.contains(&child.name()))
+    Ok(page.items.iter().any(|child| child.is_prefix() && marks.contains(&child.name())))
 }
 
 /// The digests named below a place of each algorithm: the first `limit` greater than `after`, in their order.

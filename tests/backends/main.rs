@@ -15,6 +15,7 @@ mod heading;
 mod listing;
 mod listing_children;
 mod listing_children_with;
+mod listing_places;
 mod locking;
 mod locking_between_processes;
 mod model;
@@ -138,6 +139,12 @@ macro_rules! every_clause {
                 what_lies_beside_the_object_hides_no_name,
                 nothing_has_an_object_below_nothing,
                 any_names_with_an_object_are_listed_as_a_set_lists_them,
+            }
+            listing_places {
+                places_are_those_with_a_mark_in_the_order_of_paths,
+                what_lies_below_marks_hides_no_place,
+                no_place_lies_below_nothing,
+                any_places_are_listed_as_a_sorted_list_has_them,
             }
             pointing {
                 what_points_is_written_whatever_was_there,

@@ -106,6 +106,16 @@ impl Backend for CutBackend {
         self.memory.list_children_with(prefix, path, after, limit).await
     }
 
+    async fn list_places(
+        &self,
+        prefix: &Key,
+        marks: &[&str],
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<String>> {
+        self.memory.list_places(prefix, marks, after, limit).await
+    }
+
     async fn stage(&self, stage: Stage<'_>) -> Result<Box<dyn Staged>> {
         self.memory.stage(stage).await
     }

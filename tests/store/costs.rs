@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::TryStreamExt as _;
 use registry_store::backend::{
-    Backend, BackendExt as _, Key, MemoryBackend, Meta, PutMode, PutRequest,
+    Backend, BackendExt as _, Key, MemoryBackend, Meta, PutMode, PutRequest, list_places_by_walking,
 };
 use registry_store::digest::{Algorithm, Digest};
 use registry_store::layout::{self, RepositoryLayout};
@@ -161,6 +161,13 @@ async fn a_page_of_the_catalog_costs_one_pass_over_each_directory_of_names() {
     counted.put(links).await;
     let store = store_on(counted.backend.clone());
     let page = store.repositories(None, 1000).await.unwrap();
+    assert_eq!(page.items.len(), 100);
+    let counts = counted.backend.reset();
+    assert_eq!((counts.of(Method::ListPlaces), counts.total()), (1, 1));
+
+    let place = layout::repositories();
+    let marks = ["_layers", "_manifests"];
+    let page = list_places_by_walking(&counted.backend, &place, &marks, None, 1000).await.unwrap();
     assert_eq!(page.items.len(), 100);
     let counts = counted.backend.reset();
     // The top, `g`, what is directly below each, and what is nested there.

@@ -13,6 +13,7 @@ use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 
 use crate::backend::locks::KeyedLocks;
+use crate::backend::places;
 use crate::backend::{
     Backend, BackendExt as _, Body, Child, DeleteIf, Error, ErrorKind, Key, LockGuard, LockMode,
     Medium, Meta, Object, OpenSession, PointIf, Pointed, Promotion, Put, PutMode, PutRequest,
@@ -211,6 +212,16 @@ impl Backend for MemoryBackend {
         limit: usize,
     ) -> Result<Page<(String, Meta)>> {
         self.list_children_by_looking(prefix, path, after, limit).await
+    }
+
+    async fn list_places(
+        &self,
+        prefix: &Key,
+        marks: &[&str],
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<String>> {
+        places::by_walking(self, prefix, marks, after, limit).await
     }
 
     async fn stage(&self, stage: Stage<'_>) -> Result<Box<dyn Staged>> {

@@ -20,6 +20,7 @@ pub mod fs;
 mod key;
 mod locks;
 mod memory;
+mod places;
 mod range;
 #[cfg(feature = "s3")]
 pub mod s3;
@@ -38,6 +39,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use ext::BackendExt;
 pub use key::{Key, KeyError, MAX_KEY_LENGTH, MAX_SEGMENT_LENGTH};
 pub use memory::MemoryBackend;
+pub use places::by_walking as list_places_by_walking;
 pub use range::ReadRange;
 
 /// Where objects are kept. See the [module](self) for the promises that hold for every method.
@@ -132,6 +134,22 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<(String, Meta)>>;
+
+    /// The first `limit` places below `prefix`, at any depth, that have an object below one of the names `marks`, as
+    /// paths below `prefix`, behind the path `after`, which need not be one.
+    ///
+    /// * The order is that of paths component by component, as if `/` were the least byte.
+    /// * Marks begin with `_`, and no component of a place's path does.
+    ///
+    /// On an object store this costs a page for each thousand or so of objects, and skips what lies below marks;
+    /// elsewhere a pass over the names of each place. Memory is bounded by `limit`.
+    async fn list_places(
+        &self,
+        prefix: &Key,
+        marks: &[&str],
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<String>>;
 
     /// Begins to write an object whose size is not known yet, or goes on with it.
     ///

@@ -142,6 +142,17 @@ impl Backend for CountedBackend {
         self.inner.list_children_with(prefix, path, after, limit).await
     }
 
+    async fn list_places(
+        &self,
+        prefix: &Key,
+        marks: &[&str],
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<String>> {
+        self.count(Method::ListPlaces);
+        self.inner.list_places(prefix, marks, after, limit).await
+    }
+
     async fn stage(&self, stage: Stage<'_>) -> Result<Box<dyn Staged>> {
         self.count(Method::Stage);
         let inner = self.inner.stage(stage).await?;

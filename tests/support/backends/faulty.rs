@@ -173,6 +173,17 @@ impl Backend for FaultyBackend {
         self.call(Method::ListChildrenWith, call).await
     }
 
+    async fn list_places(
+        &self,
+        prefix: &Key,
+        marks: &[&str],
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<String>> {
+        let call = self.inner.list_places(prefix, marks, after, limit);
+        self.call(Method::ListPlaces, call).await
+    }
+
     async fn stage(&self, stage: Stage<'_>) -> Result<Box<dyn Staged>> {
         let inner = self.call(Method::Stage, self.inner.stage(stage)).await?;
         Ok(Box::new(FaultyStaged { inner, backend: self.clone() }))

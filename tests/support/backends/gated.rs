@@ -227,6 +227,17 @@ impl Backend for GatedBackend {
         self.call(Method::ListChildrenWith, &[prefix], call).await
     }
 
+    async fn list_places(
+        &self,
+        prefix: &Key,
+        marks: &[&str],
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<String>> {
+        let call = self.inner.list_places(prefix, marks, after, limit);
+        self.call(Method::ListPlaces, &[prefix], call).await
+    }
+
     async fn stage(&self, stage: Stage<'_>) -> Result<Box<dyn Staged>> {
         let key = match &stage {
             Stage::Session { keys, .. } => keys.root.clone(),

@@ -16,6 +16,7 @@ pub enum Method {
     List,
     ListChildren,
     ListChildrenWith,
+    ListPlaces,
     Stage,
     ExpireStaged,
     Lock,

@@ -222,6 +222,17 @@ impl Backend for RecordedBackend {
         self.inner.list_children_with(prefix, path, after, limit).await
     }
 
+    async fn list_places(
+        &self,
+        prefix: &Key,
+        marks: &[&str],
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<String>> {
+        self.look(format!("list {}", short(prefix)));
+        self.inner.list_places(prefix, marks, after, limit).await
+    }
+
     async fn stage(&self, stage: Stage<'_>) -> Result<Box<dyn Staged>> {
         let (doing, what) = match &stage {
             Stage::Session { keys, open: OpenSession::New } => ("begin", short(&keys.root)),

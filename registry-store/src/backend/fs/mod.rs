@@ -46,6 +46,7 @@ use self::fault::{fault, foreign};
 use self::system::{Kind, Open, OperatingSystem, Stat, System};
 use self::temp::Refused;
 use crate::backend::locks::KeyedLocks;
+use crate::backend::places;
 use crate::backend::{
     Backend, BackendExt as _, Body, Child, DeleteIf, Error, ErrorKind, Key, LockGuard, LockMode,
     Medium, Meta, Object, PointIf, Pointed, Put, PutRequest, ReadRange, Result, SignedMethod,
@@ -202,6 +203,16 @@ impl<S: System> Backend for FilesystemBackend<S> {
         limit: usize,
     ) -> Result<Page<(String, Meta)>> {
         self.list_children_by_looking(prefix, path, after, limit).await
+    }
+
+    async fn list_places(
+        &self,
+        prefix: &Key,
+        marks: &[&str],
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<String>> {
+        places::by_walking(self, prefix, marks, after, limit).await
     }
 
     async fn stage(&self, stage: Stage<'_>) -> Result<Box<dyn Staged>> {

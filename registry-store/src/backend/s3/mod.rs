@@ -27,6 +27,7 @@ mod names;
 mod objects;
 mod options;
 mod place;
+mod places;
 mod probe;
 mod read;
 mod record;
@@ -208,6 +209,16 @@ impl Backend for S3Backend {
         limit: usize,
     ) -> Result<Page<(String, Meta)>> {
         list::list_children_with(&self.bucket, prefix, path, after, limit).await
+    }
+
+    async fn list_places(
+        &self,
+        prefix: &Key,
+        marks: &[&str],
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<String>> {
+        places::list_places(&self.bucket, prefix, marks, after, limit).await
     }
 
     async fn stage(&self, stage: Stage<'_>) -> Result<Box<dyn Staged>> {
