@@ -7,6 +7,10 @@ macro_rules! on_every_backend {
         stamp!(memory { $($test)* });
         stamp!(filesystem { $($test)* });
         stamp!(s3 { $($test)* });
+        #[cfg(feature = "peers")]
+        stamp!(garage { $($test)* });
+        #[cfg(feature = "peers")]
+        stamp!(moto { $($test)* });
     };
 }
 

@@ -16,7 +16,7 @@ use registry_store::repository::Repository;
 use registry_store::store::Store;
 use tempfile::TempDir;
 
-use crate::backends::ServedBucket;
+use crate::backends::{ServedBucket, on_garage, on_moto, open};
 use crate::s3::options::S3Options;
 
 /// A store, what is below it, and the means to look at it as another process would.
@@ -55,6 +55,24 @@ impl World {
     pub fn s3() -> Self {
         let served = ServedBucket::new(S3Options::default());
         Self::on(move || Arc::new(served.open()))
+    }
+
+    /// On a place of its own in Garage.
+    pub fn garage() -> Self {
+        let (garage, options) = on_garage();
+        Self::on(move || {
+            let _kept = &garage;
+            Arc::new(open(options.clone()))
+        })
+    }
+
+    /// On a bucket of its own in moto.
+    pub fn moto() -> Self {
+        let (moto, options) = on_moto();
+        Self::on(move || {
+            let _kept = &moto;
+            Arc::new(open(options.clone()))
+        })
     }
 
     fn on(again: impl Fn() -> Arc<dyn Backend> + Send + Sync + 'static) -> Self {

@@ -78,7 +78,7 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     /// target is there when that is done.
     ///
     /// Nothing comes between the look at the condition and the write but, on a medium that has neither locks
-    /// between processes nor conditional writes, what another process writes.
+    /// between processes nor conditional writes, what another process writes without a condition.
     async fn point(
         &self,
         key: &Key,

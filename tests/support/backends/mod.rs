@@ -21,7 +21,10 @@ pub use recorded::RecordedBackend;
 mod filesystem;
 mod s3;
 pub use filesystem::{filesystem, filesystem_with_named_temps, filesystem_without_hard_links};
-pub use s3::{BUCKET, ServedBucket, open, s3, s3_in_small_pages, s3_without_conditions};
+pub use s3::{
+    BUCKET, ServedBucket, on_garage, on_moto, open, s3, s3_in_small_pages, s3_on_garage,
+    s3_on_moto, s3_without_conditions,
+};
 
 /// Storage of some kind, empty when it is made and gone when this is dropped.
 pub struct Fixture {

@@ -1,12 +1,14 @@
 //! Buckets to test on: in a server of ours that runs within the test.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use registry_store::backend::Backend;
 use registry_store::backend::s3::{S3Backend, S3Credentials, S3Options};
 
 use crate::aside::wait_for;
 use crate::backends::Fixture;
+use crate::peers::{Garage, Moto};
 use crate::s3::S3;
 use crate::s3::options::{
     CompletedAgain, ConditionalWrites, Credentials, Honour, Listing, S3Options as ServerOptions,
@@ -53,6 +55,63 @@ fn fixture(options: ServerOptions, root: &str) -> Fixture {
         let objects = looked_at.objects(BUCKET).into_keys();
         objects.filter(|name| !name.starts_with(&kept)).collect()
     })
+}
+
+/// A place of its own in a bucket of Garage, which is installed.
+pub fn s3_on_garage() -> Fixture {
+    let (garage, options) = on_garage();
+    Fixture::new(garage, move || Arc::new(open(options.clone())))
+}
+
+/// A bucket of its own in moto, which is installed.
+pub fn s3_on_moto() -> Fixture {
+    let (moto, options) = on_moto();
+    Fixture::new(moto, move || Arc::new(open(options.clone())))
+}
+
+/// Garage, and how a place of its own in its bucket is reached.
+pub fn on_garage() -> (Arc<Garage>, S3Options) {
+    let garage = Garage::shared();
+    let credentials = S3Credentials {
+        access_key: garage.access_key().to_owned(),
+        secret_key: garage.secret_key().to_owned(),
+        session_token: None,
+    };
+    let options = S3Options {
+        region: Some(garage.region().to_owned()),
+        endpoint: Some(garage.endpoint()),
+        path_style: true,
+        credentials: Some(credentials),
+        root: unique("root"),
+        ..S3Options::new(garage.bucket())
+    };
+    (garage, options)
+}
+
+/// moto, and how a bucket of its own in it is reached.
+pub fn on_moto() -> (Arc<Moto>, S3Options) {
+    let moto = Moto::shared();
+    let bucket = unique("bucket");
+    moto.create_bucket(&bucket);
+    let credentials = S3Credentials {
+        access_key: moto.access_key().to_owned(),
+        secret_key: moto.secret_key().to_owned(),
+        session_token: None,
+    };
+    let options = S3Options {
+        region: Some(moto.region().to_owned()),
+        endpoint: Some(moto.endpoint()),
+        path_style: true,
+        credentials: Some(credentials),
+        ..S3Options::new(bucket)
+    };
+    (moto, options)
+}
+
+/// A name that no other test of this process has.
+fn unique(kind: &str) -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    format!("{kind}-{}", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// A bucket in a server of ours, until this is dropped.

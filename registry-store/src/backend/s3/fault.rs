@@ -49,6 +49,8 @@ pub(super) enum Cause {
     Throttled,
     /// It does not answer, or says that it cannot now.
     Unavailable,
+    /// It says that it is done, in words that cannot be read.
+    Unreadable,
     /// It says what is not foreseen.
     Other,
 }
@@ -94,7 +96,8 @@ impl Tried {
                 let status = answer.raw().status().as_u16();
                 let cause = judge(status, answer.err().code());
                 // A server that says that it failed may have failed behind the deed.
-                let doubt = if cause == Cause::Unavailable { Doubt::Done } else { Doubt::None };
+                let is_uncertain = matches!(cause, Cause::Unavailable | Cause::Unreadable);
+                let doubt = if is_uncertain { Doubt::Done } else { Doubt::None };
                 (cause, doubt)
             }
             SdkError::ResponseError(answer) => {
@@ -140,6 +143,7 @@ fn judge(status: u16, code: Option<&str>) -> Cause {
             Cause::Denied
         }
         (500.., _) => Cause::Unavailable,
+        (200..300, "") => Cause::Unreadable,
         _ => Cause::Other,
     }
 }
@@ -195,7 +199,9 @@ impl Failure {
             Cause::Full => ErrorKind::Full,
             Cause::Unsupported => ErrorKind::Unsupported,
             Cause::Throttled | Cause::Unavailable => ErrorKind::Unavailable,
-            Cause::NoSuchUpload | Cause::Condition | Cause::Other => ErrorKind::Io,
+            Cause::NoSuchUpload | Cause::Condition | Cause::Unreadable | Cause::Other => {
+                ErrorKind::Io
+            }
         };
         Error::new(kind, self.operation).because(self.source)
     }

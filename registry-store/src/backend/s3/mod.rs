@@ -8,6 +8,7 @@
 //! _rs/probe/        what opening tries the server with
 //! _rs/tmp/          objects that become parts of others
 //! _rs/deleting/     notes that an object is about to be deleted
+//! _rs/claims/       notes that an object is about to be written on a condition
 //! _rs/quarantine/   what was put out of sight, each below a name of its own
 //! ```
 //!
@@ -267,6 +268,8 @@ struct Bucket {
     locks: KeyedLocks,
     /// Held while a name is made, where the server does not look whether it is there.
     naming: KeyedLocks,
+    /// Held while something is written on a condition, where the server does not look at it.
+    claims: KeyedLocks,
     /// Room for parts.
     memory: Arc<Semaphore>,
     /// How much of it a part takes.
@@ -294,6 +297,7 @@ impl Bucket {
             abilities: Abilities::default(),
             locks: KeyedLocks::default(),
             naming: KeyedLocks::default(),
+            claims: KeyedLocks::default(),
             memory: Arc::new(Semaphore::new(permits)),
             part_permits,
             part_size: options.part_size,

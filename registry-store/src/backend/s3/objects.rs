@@ -16,8 +16,8 @@ use super::Bucket;
 use super::fault::{Cause, Doubt, Failure};
 use super::requests::{Condition, Outcome, PAGE};
 use crate::backend::{
-    DeleteIf, Error, ErrorKind, Key, LockMode, Meta, PointIf, Pointed, Put, PutMode, PutRequest,
-    Result,
+    DeleteIf, Error, ErrorKind, Key, LockGuard, LockMode, Meta, PointIf, Pointed, Put, PutMode,
+    PutRequest, Result,
 };
 use crate::digest::Digest;
 use crate::layout;
@@ -83,13 +83,10 @@ impl Bucket {
         condition: PointIf,
     ) -> Result<Pointed> {
         let written = match condition {
-            PointIf::Always => self.overwrite(key, bytes).await.map(|_| true),
-            PointIf::Absent => self.put_if_absent(key, bytes).await.map_err(|f| f.at(key)),
-            PointIf::Holds(expected) => {
-                self.replace_if(key, bytes, &expected).await.map_err(|f| f.at(key))
-            }
+            PointIf::Always => self.overwrite(key, bytes).await.map(|_| true)?,
+            condition => self.point_if(key, bytes, condition).await?,
         };
-        if !written? {
+        if !written {
             return Ok(Pointed::Refused);
         }
         let begun = Instant::now();
@@ -115,12 +112,62 @@ impl Bucket {
         }
     }
 
+    /// Where the server does not look at the condition, among those that point on a condition, of all processes.
+    async fn point_if(&self, key: &Key, bytes: &Bytes, condition: PointIf) -> Result<bool> {
+        let is_conditional = match condition {
+            PointIf::Always => return self.overwrite(key, bytes).await.map(|_| true),
+            PointIf::Absent => self.abilities.put_if_absent,
+            PointIf::Holds(_) => self.abilities.put_if_match,
+        };
+        let claim = if is_conditional { None } else { Some(self.claim(key).await?) };
+        let written = match condition {
+            PointIf::Always => Ok(true),
+            PointIf::Absent => self.put_if_absent(key, bytes).await,
+            PointIf::Holds(expected) => self.replace_if(key, bytes, &expected).await,
+        };
+        if let Some((claim, _alone)) = claim {
+            // One that stays is stale in a while.
+            let _ = self.requests.delete(&claim).await;
+        }
+        written.map_err(|failure| failure.at(key))
+    }
+
+    /// Waits until nobody else has a claim on an object, and has one.
+    ///
+    /// Who sees another's claim beside its own takes its own back. So of two at least one sees the other's, and at most
+    /// one goes on. A process that dies with a claim holds others up until it is stale.
+    async fn claim(&self, key: &Key) -> Result<(String, LockGuard)> {
+        let alone = self.claims.lock(key, LockMode::Exclusive).await;
+        let digest = Digest::sha256(key.as_str().as_bytes());
+        let place = format!("{}claims/{}/", self.private, digest.hex());
+        let claim = format!("{place}{}", self.random_name());
+        let begun = Instant::now();
+        loop {
+            let claimed = async {
+                let text = Bytes::from(key.to_string());
+                self.requests.put(&claim, &text, &Condition::Always).await?;
+                let page = self.requests.list(&place, None, None, PAGE).await?;
+                let mut others = page.objects.iter().filter(|(name, _)| *name != claim);
+                let is_mine = !others.any(|(_, note)| self.counts(note));
+                if !is_mine {
+                    self.requests.delete(&claim).await?;
+                }
+                Ok(is_mine)
+            };
+            if claimed.await.map_err(|failure: Failure| failure.at(key))? {
+                return Ok((claim, alone));
+            }
+            if begun.elapsed() > PATIENCE {
+                let reason = "another process is about to write it, or died doing so";
+                return Err(Error::new(ErrorKind::Unavailable, "put").at(key).because(reason));
+            }
+            let [chance, ..] = self.random.bytes();
+            sleep(REST.mul_f64(1.0 + f64::from(chance) / 64.0)).await;
+        }
+    }
+
     async fn replace_if(&self, key: &Key, bytes: &Bytes, expected: &Bytes) -> Outcome<bool> {
         let name = self.names.of(key);
-        let _alone = match self.abilities.put_if_match {
-            true => None,
-            false => Some(self.naming.lock(key, LockMode::Exclusive).await),
-        };
         let Some((found, etag)) = self.read_small(&name, expected.len()).await? else {
             return Ok(false);
         };

@@ -43,9 +43,8 @@ pub(super) async fn open(bucket: &Arc<Bucket>, key: &Key, range: ReadRange) -> R
     };
     let answer =
         bucket.requests.get(&name, header, None).await.map_err(|failure| failure.at(key))?;
-    // Some servers know no range of nothing, and answer with all of it.
-    let is_nothing = answer.content_range.is_none() && answer.content_length == Some(0);
-    if is_nothing && range != ReadRange::Full {
+    // Some servers know no range of nothing, and answer with all of it, or with a range that makes no sense.
+    if answer.content_length == Some(0) && range != ReadRange::Full {
         return Err(Error::new(ErrorKind::RangeNotSatisfiable, "read").at(key));
     }
     let (size, range) = described(&answer, range).ok_or_else(|| {

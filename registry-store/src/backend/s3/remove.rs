@@ -88,7 +88,7 @@ impl Bucket {
                 let is_expired = |upload: &OpenUpload| is_old(upload.begun) && self.is_ours(upload);
                 removed += self.abort_all(&place, is_expired).await?;
             }
-            for place in ["tmp/", "deleting/", "probe/"] {
+            for place in ["tmp/", "deleting/", "claims/", "probe/"] {
                 let place = format!("{}{place}", self.private);
                 removed += self.delete_old(&place, is_old).await?;
             }

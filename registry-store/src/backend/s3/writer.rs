@@ -257,7 +257,8 @@ impl Drop for Writer {
 impl Bucket {
     /// Completes an upload of so many bytes, and tells the object's ETag.
     ///
-    /// If the upload is not there any more, and a try before may have done it, the object tells.
+    /// If the upload is not there any more, and a try before may have done it, the object tells; so it does if the
+    /// answer cannot be read, as that of some versions of moto.
     pub(super) async fn complete(
         &self,
         name: &str,
@@ -266,15 +267,20 @@ impl Bucket {
         length: u64,
         condition: &Condition,
     ) -> Outcome<String> {
-        match self.requests.complete(name, upload, parts, condition).await {
-            Ok(etag) if !etag.is_empty() => Ok(etag),
-            Err(failure) if !(failure.is_uncertain() && failure.is(Cause::NoSuchUpload)) => {
-                Err(failure)
+        let completed = self.requests.complete(name, upload, parts, condition).await;
+        let may_be_there = match &completed {
+            Ok(etag) => etag.is_empty(),
+            Err(failure) => {
+                failure.is(Cause::Unreadable)
+                    || failure.is(Cause::NoSuchUpload) && failure.is_uncertain()
             }
-            outcome => match self.requests.head(name).await? {
-                Some(found) if found.meta.size == length => Ok(found.etag),
-                _ => outcome,
-            },
+        };
+        if !may_be_there {
+            return completed;
+        }
+        match self.requests.head(name).await? {
+            Some(found) if found.meta.size == length => Ok(found.etag),
+            _ => completed,
         }
     }
 
