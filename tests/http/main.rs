@@ -14,5 +14,6 @@ mod gate;
 mod large;
 mod listing;
 mod oci;
+mod redirect;
 mod specification;
 mod table;

@@ -102,7 +102,8 @@ fn data(loaded: &Loaded, root: Option<&Path>) -> Result<Data, Failure> {
     match (&loaded.configuration.storage.driver, root) {
         (Some(Driver::S3(_)), Some(_)) => Err(no_directory(s3_key)),
         (Some(Driver::S3(s3)), None) => {
-            Ok(Data::Bucket(Said { value: Box::new(s3.options()), by: by(loaded, s3_key) }))
+            let by = by(loaded, &format!("{s3_key}.bucket"));
+            Ok(Data::Bucket(Said { value: Box::new(s3.options()), by }))
         }
         (Some(Driver::Memory), Some(_)) => Err(no_directory("storage.inmemory")),
         (Some(Driver::Memory), None) => Ok(Data::Memory),

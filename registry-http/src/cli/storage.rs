@@ -2,14 +2,21 @@
 
 use std::fmt;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use registry_store::backend::fs::FilesystemBackend;
 use registry_store::backend::s3::{S3Backend, S3Options};
 use registry_store::backend::{Backend, ErrorKind, MemoryBackend};
+use tokio::time::timeout;
+use tracing::warn;
 
 use super::settings::{Data, Said};
 use super::{Failure, data_directory};
+
+/// How long a server is waited for without a word.
+const SILENCE: Duration = Duration::from_secs(3);
 
 /// What is to be done with the storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,19 +82,32 @@ async fn open_bucket(
 ) -> Result<Opened, Failure> {
     let options = S3Options { read_only: purpose == Purpose::ReadOnly, ..*value };
     let name = bucket(&options);
-    let backend = S3Backend::open(options).await.map_err(|error| {
+    let backend = tell_of_waiting(&name, S3Backend::open(options)).await.map_err(|error| {
         let expected = match error.kind() {
-            ErrorKind::Unsupported => "options and a server that can be worked with",
-            ErrorKind::Denied if purpose == Purpose::ReadOnly => "keys that may read and list it",
-            ErrorKind::Denied => "keys that may read, write, list and delete in it",
-            _ => "a bucket that is there, at a server that answers",
+            // It says itself what it expects.
+            ErrorKind::Unsupported => "",
+            ErrorKind::Denied if purpose == Purpose::ReadOnly => {
+                "; expected keys that may read and list it"
+            }
+            ErrorKind::Denied => "; expected keys that may read, write, list and delete in it",
+            _ => "; expected a bucket that is there, at a server that answers",
         };
-        Failure::new(format!(
-            "cannot open the bucket {name}: {error}; expected {expected} (see {by})"
-        ))
+        Failure::new(format!("cannot open the bucket {name}: {error}{expected} (see {by})"))
     })?;
     let place = Place { heading: "data in the bucket:", name };
     Ok(Opened { backend: Arc::new(backend), place })
+}
+
+/// Servers that start together come up in any order, so one that does not answer is tried for a while.
+async fn tell_of_waiting<T>(name: &str, opening: impl Future<Output = T>) -> T {
+    let mut opening = pin!(opening);
+    match timeout(SILENCE, &mut opening).await {
+        Ok(opened) => opened,
+        Err(_) => {
+            warn!("waiting for the bucket {name}: its server does not answer yet");
+            opening.await
+        }
+    }
 }
 
 /// Which bucket it is, and where.
