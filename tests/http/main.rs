@@ -15,5 +15,6 @@ mod large;
 mod listing;
 mod oci;
 mod redirect;
+mod s3_faults;
 mod specification;
 mod table;
