@@ -144,7 +144,7 @@ fn judge(status: u16, code: Option<&str>) -> Cause {
         (404, "" | "NotFound") => Cause::NoSuchKey,
         // Such as a bucket that is not there: no word on the object.
         (404, _) => Cause::Unavailable,
-        (412, _) | (304, _) => Cause::Condition,
+        (412 | 304, _) => Cause::Condition,
         (416, _) => Cause::Range,
         (429, _) | (_, "SlowDown" | "SlowDownRead" | "SlowDownWrite" | "TooManyRequests") => {
             Cause::Throttled
@@ -152,7 +152,7 @@ fn judge(status: u16, code: Option<&str>) -> Cause {
         (507, _) | (_, "InsufficientStorage" | "XMinioStorageFull" | "QuotaExceeded") => {
             Cause::Full
         }
-        (501, _) | (405, _) => Cause::Unsupported,
+        (501 | 405, _) => Cause::Unsupported,
         (_, "RequestTimeout" | "InternalError") => Cause::Unavailable,
         // Two conditional requests met, and it tells neither what came of it.
         (409, _) => Cause::Unavailable,
