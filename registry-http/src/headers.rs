@@ -33,6 +33,9 @@ pub(crate) const BYTES: HeaderValue = HeaderValue::from_static("bytes");
 /// A blob never changes: a year, as Distribution.
 pub(crate) const CACHE_FOR_A_YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
+/// Not to be kept by any cache, be it the client's own.
+pub(crate) const NOT_KEPT: HeaderValue = HeaderValue::from_static("no-store");
+
 /// A value made of parts that were parsed, so that only visible ASCII can be in it.
 pub(crate) fn value(text: impl Display) -> HeaderValue {
     HeaderValue::try_from(text.to_string())
@@ -88,6 +91,12 @@ pub(crate) fn may_send_range(headers: &HeaderMap, digest: &Digest) -> bool {
     headers
         .get(IF_RANGE)
         .is_none_or(|tag| tag == etag(digest) || tag.as_bytes() == digest.to_string().as_bytes())
+}
+
+/// Does the client compare with a validator of ours? Other servers of the same content have other ones.
+pub(crate) fn relies_on_our_validator(headers: &HeaderMap, digest: &Digest) -> bool {
+    let may_range = headers.contains_key(IF_RANGE) && may_send_range(headers, digest);
+    headers.contains_key(IF_MATCH) || may_range
 }
 
 /// The length the client declares for its body.

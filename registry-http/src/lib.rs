@@ -132,7 +132,7 @@
 //! |---|---|---|
 //! | none (`default-features = false`) | the service, [`auth`], [`events`] | `http`, `tower`, and of `tokio` what works on any platform: no server, no network, no filesystem |
 //! | `serve` | `serve`: a listener for HTTP/1.1 and h2c | `hyper`, `hyper-util`, `rustix`, tokio's network |
-//! | `cli` (default) | the program `registry`; `config`: Distribution's `config.yml` | `serve`, `registry-store`'s `fs`, `clap`, `saphyr-parser`, `tracing-subscriber`, tokio's signals |
+//! | `cli` (default) | the program `registry`; `config`: Distribution's `config.yml` | `serve`, `registry-store`'s `fs` and `s3`, `clap`, `saphyr-parser`, `tracing-subscriber`, tokio's signals |
 //! | `testing` | `testing`: a registry for tests of clients | `serve` |
 //!
 //! # What it leaves to others
@@ -175,7 +175,7 @@ use tower::{BoxError, Service};
 use crate::body::RequestBody;
 
 pub use crate::body::ResponseBody;
-pub use crate::options::{Locations, Options};
+pub use crate::options::{Locations, Options, Redirect};
 pub use crate::upload_secret::UploadSecret;
 
 /// The registry's API over `store`.

@@ -57,7 +57,12 @@ pub struct Options {
     /// Whoever may push to one repository can then have any blob whose digest they know: switch it off where
     /// not everybody may read everything. With an [`authorizer`](Self::authorizer) it is always off.
     pub mount_from_anywhere: bool,
+    /// Where the storage gives out signed addresses, clients that pull a blob are sent there (307). Default: none, and
+    /// all blobs go through the service.
+    pub redirect: Option<Redirect>,
     /// What the `Location` header holds. Default: [`Locations::Relative`].
+    ///
+    /// It says nothing of where clients are [sent](Self::redirect).
     pub locations: Locations,
     /// What stands before `/v2/` in every path, such as `/registry`; without a slash at its end. Default: empty.
     ///
@@ -93,12 +98,44 @@ impl Default for Options {
             referrers_max_bytes: 4 * 1024 * 1024,
             manifest_tags_max: 50,
             mount_from_anywhere: true,
+            redirect: None,
             locations: Locations::Relative,
             path_prefix: String::new(),
             upload_secret: None,
             authorizer: None,
             events: None,
         }
+    }
+}
+
+/// Which blobs clients fetch from the storage itself, as S3 lets them; see [`Options::redirect`].
+///
+/// GET and HEAD of a blob are answered with 307 and the storage's signed address, a `Range` with them, which the client
+/// repeats there. It is done once the blob has been found in the repository. Such an address is a key to that blob:
+/// whoever has it can read it until it expires, so the answer is not to be kept by caches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Redirect {
+    /// Blobs of fewer bytes than this go through the service. Default: 64 KiB.
+    ///
+    /// To be sent elsewhere costs a client a request more and, mostly, a connection with TLS to another host, which
+    /// takes longer than to send it an image's config.
+    pub minimum_size: u64,
+    /// How long an address is good for. Default: 6 hours. S3 signs for whole seconds, 1 second to 7 days.
+    ///
+    /// The storage looks at it when a request begins, so no transfer is cut by it. But clients begin again at the same
+    /// address, to go on where a connection broke or with the next of many ranges: so it has to outlive a slow pull of
+    /// a large layer, 50 GiB at 20 Mbit/s.
+    pub expires_in: Duration,
+}
+
+impl Redirect {
+    /// The longest that S3 signs for: 7 days.
+    pub const LONGEST: Duration = Duration::from_hours(7 * 24);
+}
+
+impl Default for Redirect {
+    fn default() -> Self {
+        Self { minimum_size: 64 * 1024, expires_in: Duration::from_hours(6) }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::Stream;
@@ -10,7 +11,7 @@ use futures::stream::BoxStream;
 
 use crate::backend::{
     self, BackendExt as _, ErrorKind, LockMode, Meta, Object, Promotion, Put, PutMode, ReadRange,
-    Stage, Staged,
+    SignedMethod, Stage, Staged,
 };
 use crate::digest::{Digest, Hasher};
 use crate::error::{BodyError, Error, Result};
@@ -60,6 +61,51 @@ impl fmt::Debug for Blob {
     }
 }
 
+/// A blob that is there, not opened yet: to be read, or to be fetched from the storage itself.
+#[derive(Clone, Debug)]
+pub struct FoundBlob {
+    blobs: Blobs,
+    digest: Digest,
+    /// What its bytes are kept under.
+    stored: Digest,
+    size: u64,
+}
+
+impl FoundBlob {
+    /// The digest it was asked for by.
+    pub const fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// The length of the whole blob in bytes.
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Opens it. What its link says is not read again.
+    ///
+    /// Errors: `RangeNotSatisfiable`; `BlobUnknown` if it went meanwhile.
+    pub async fn open(&self, range: ReadRange) -> Result<Blob> {
+        self.blobs.open(&self.digest, &self.stored, range).await
+    }
+
+    /// An address from which a client may fetch it itself for so long, by requests of one method; `None` where the
+    /// storage has none. See [`Backend::signed_url`](backend::Backend::signed_url). Nothing is asked of the storage.
+    ///
+    /// Who has the address can read the blob until then, whatever becomes of its links; S3 signs for 7 days at most,
+    /// and with keys that are lent for less an address lasts as long as they do.
+    ///
+    /// Errors: `Storage`, if it cannot be signed.
+    pub async fn address(
+        &self,
+        method: SignedMethod,
+        expires_in: Duration,
+    ) -> Result<Option<String>> {
+        let key = layout::blob(&self.stored);
+        Ok(self.blobs.shared.backend.signed_url(&key, method, expires_in).await?)
+    }
+}
+
 impl Blobs {
     pub(crate) const fn new(shared: Arc<Shared>, layout: RepositoryLayout) -> Self {
         Self { shared, layout }
@@ -72,9 +118,19 @@ impl Blobs {
     ///
     /// Errors: `BlobUnknown`.
     pub async fn size(&self, digest: &Digest) -> Result<u64> {
+        Ok(self.find(digest).await?.size())
+    }
+
+    /// Looks for a blob, to open it or to send a client to it. As [`Blobs::size`], this protects it.
+    ///
+    /// Costs a read of the link and a look at the blob.
+    ///
+    /// Errors: `BlobUnknown`.
+    pub async fn find(&self, digest: &Digest) -> Result<FoundBlob> {
         let stored = self.linked(digest).await?;
         let found = look(&self.shared, &stored).await?;
-        found.map(|meta| meta.size).ok_or_else(|| self.unknown(digest))
+        let size = found.ok_or_else(|| self.unknown(digest))?.size;
+        Ok(FoundBlob { blobs: self.clone(), digest: *digest, stored, size })
     }
 
     /// Opens a blob.
@@ -82,9 +138,13 @@ impl Blobs {
     /// Errors: `BlobUnknown`, `RangeNotSatisfiable`.
     pub async fn get(&self, digest: &Digest, range: ReadRange) -> Result<Blob> {
         let stored = self.linked(digest).await?;
-        let key = layout::blob(&stored);
+        self.open(digest, &stored, range).await
+    }
+
+    async fn open(&self, digest: &Digest, stored: &Digest, range: ReadRange) -> Result<Blob> {
+        let key = layout::blob(stored);
         match self.shared.backend.read(&key, range).await {
-            Ok(object) if is_emptied(&stored, object.size) => {
+            Ok(object) if is_emptied(stored, object.size) => {
                 self.shared.damage.blob(&key, object.size);
                 Err(self.unknown(digest))
             }

@@ -1,4 +1,5 @@
-//! What is built if no more is asked for: an engine without an HTTP crate, and a service without a server.
+//! What is built if no more is asked for: an engine without an HTTP crate, and a service without a server or a client of
+//! S3.
 
 use std::path::Path;
 use std::process::Command;
@@ -67,6 +68,20 @@ fn http_crates(tree: &str) -> Complaints {
         .collect()
 }
 
+/// The crates of AWS's SDK, which only the S3 backend needs.
+fn aws_crates(tree: &str, built: &str) -> Complaints {
+    let names = tree.lines().filter_map(|line| line.split_whitespace().next());
+    names
+        .filter(|name| name.starts_with("aws-"))
+        .map(|name| {
+            format!(
+                "{built} is built with `{name}`; who keeps nothing in S3 is to build no client of it: it belongs behind \
+                 registry-store's feature `s3`, which registry-http's `cli` turns on"
+            )
+        })
+        .collect()
+}
+
 /// Those of `crates` that are in a tree, which has one crate a line, its name first.
 fn found_in<'t>(tree: &'t str, crates: &[&str]) -> impl Iterator<Item = &'t str> {
     let names = tree.lines().filter_map(|line| line.split_whitespace().next());
@@ -75,10 +90,15 @@ fn found_in<'t>(tree: &'t str, crates: &[&str]) -> impl Iterator<Item = &'t str>
 
 /// What a crate of the workspace is built of without its features, one a line.
 fn tree_of(package: &str) -> String {
+    tree_with(package, "")
+}
+
+/// What it is built of with these features and no others.
+fn tree_with(package: &str, features: &str) -> String {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let output = Command::new(env!("CARGO"))
         .args(["tree", "--package", package, "--edges", "normal", "--prefix", "none"])
-        .args(["--no-default-features", "--offline", "--locked"])
+        .args(["--no-default-features", "--features", features, "--offline", "--locked"])
         .current_dir(workspace)
         .output()
         .expect("the cargo that built this test can be run");
@@ -100,6 +120,28 @@ mod tests {
     #[test]
     fn a_service_for_somebody_else_s_server_is_built_without_one() {
         assert_none(&server_crates(&tree_of("registry-http")));
+    }
+
+    #[test]
+    fn no_client_of_s3_is_built_for_who_keeps_nothing_there() {
+        for (package, features) in [
+            ("registry-store", ""),
+            ("registry-store", "fs"),
+            ("registry-http", ""),
+            ("registry-http", "serve"),
+            ("registry-http", "testing"),
+        ] {
+            let built = format!("{package} with the features [{features}]");
+            assert_none(&aws_crates(&tree_with(package, features), &built));
+        }
+    }
+
+    #[test]
+    fn a_client_of_s3_is_found_where_it_is_meant_to_be() {
+        for (package, features) in [("registry-store", "s3"), ("registry-http", "cli")] {
+            let found = aws_crates(&tree_with(package, features), package);
+            assert!(found.iter().any(|found| found.contains("`aws-sdk-s3`")), "{package}");
+        }
     }
 
     #[test]

@@ -12,11 +12,11 @@ use crate::failures::{failure, says};
 use crate::listening::push;
 
 /// A directory with a configuration in it, and a place for data.
-struct Place(TempDir);
+pub(crate) struct Place(TempDir);
 
 impl Place {
     /// The configuration is this text, in which `DATA` is the place for data.
-    fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         let directory = TempDir::new().unwrap();
         let text = text.replace("DATA", directory.path().join("data").to_str().unwrap());
         fs::write(directory.path().join("config.yml"), text).unwrap();
@@ -28,22 +28,22 @@ impl Place {
         Self::new(USUAL)
     }
 
-    fn file(&self) -> PathBuf {
+    pub(crate) fn file(&self) -> PathBuf {
         self.0.path().join("config.yml")
     }
 
-    fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.0.path().join("data")
     }
 
     /// `registry serve FILE`, in this directory and without any variables of the user.
-    fn serve(&self) -> Command {
+    pub(crate) fn serve(&self) -> Command {
         let mut command = self.registry();
         command.arg("serve").arg(self.file());
         command
     }
 
-    fn registry(&self) -> Command {
+    pub(crate) fn registry(&self) -> Command {
         let mut command = Command::new(program());
         without_variables(&mut command);
         command.current_dir(self.0.path());
@@ -208,16 +208,6 @@ fn what_would_weaken_the_registry_does_not_start() {
             says(&line, &parts);
         }
     }
-}
-
-#[test]
-fn s3_does_not_start_before_there_is_a_backend_for_it() {
-    let place =
-        Place::new("version: 0.1\nstorage: {s3: {bucket: b, accesskey: a, secretkey: hunter2}}\n");
-    let (status, line) = failure(&mut place.serve());
-    assert_eq!(status, 1);
-    says(&line, &["config.yml:2: storage.s3: refused", "no S3 backend yet"]);
-    assert!(!line.contains("hunter2"), "{line}");
 }
 
 #[test]

@@ -6,5 +6,6 @@ mod draining;
 mod failures;
 mod listening;
 mod referrers;
+mod s3;
 mod scale;
 mod starting;

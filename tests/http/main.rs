@@ -14,5 +14,7 @@ mod gate;
 mod large;
 mod listing;
 mod oci;
+mod redirect;
+mod s3_faults;
 mod specification;
 mod table;

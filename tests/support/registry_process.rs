@@ -48,7 +48,7 @@ impl RegistryProcess {
             .next()
             .and_then(|address| address.trim().parse().ok())
             .unwrap_or_else(|| panic!("expected an address at the end of {listens:?}"));
-        let data = server.output_line("data directory");
+        let data = server.output_line("data ");
         let first_step = server.output_line("try");
         Self { server, address, greeting: [listens, data, first_step].join("\n") }
     }

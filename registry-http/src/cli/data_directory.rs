@@ -56,9 +56,10 @@ pub(super) fn existing(said: &Said<PathBuf>) -> Result<PathBuf, Failure> {
         Err(error) => error.to_string(),
     };
     Err(Failure::new(format!(
-        "no registry's data in {}: expected the directory {} (see --root), found: {found}",
+        "no registry's data in {}: expected the directory {} (see {}), found: {found}",
         root.display(),
-        top.display()
+        top.display(),
+        said.by
     )))
 }
 

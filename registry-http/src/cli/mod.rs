@@ -5,6 +5,7 @@ mod flags;
 mod referrers;
 mod serve;
 mod settings;
+mod storage;
 mod upload_secret;
 mod usage;
 

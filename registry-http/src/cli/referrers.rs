@@ -3,13 +3,11 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::mem;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
-use registry_store::backend::fs::FilesystemBackend;
 use registry_store::error::Result as StoreResult;
 use registry_store::name::RepositoryName;
 use registry_store::options::StoreOptions;
@@ -17,8 +15,9 @@ use registry_store::referrers::RebuildReport;
 use registry_store::store::Store;
 use tokio::runtime;
 
-use super::settings::Said;
-use super::{Failure, data_directory, log_to_stderr, say};
+use super::settings::{self, Data};
+use super::storage::{self, Opened, Purpose};
+use super::{Failure, log_to_stderr, say};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -34,8 +33,13 @@ pub(super) enum Command {
 #[derive(Args, Debug)]
 pub(super) struct Rebuild {
     /// Directory that keeps a registry's data; it has to be there
-    #[arg(long, value_name = "DIRECTORY", default_value = "registry-data")]
-    root: PathBuf,
+    /// [default: registry-data, or what the configuration says, which may be a bucket]
+    #[arg(long, value_name = "DIRECTORY")]
+    root: Option<PathBuf>,
+
+    /// Distribution's config.yml; where the data is stands in it, or in REGISTRY_… variables
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 
     /// Only these repositories, not those nested in them [default: all]
     #[arg(value_name = "REPOSITORY", value_parser = name)]
@@ -46,13 +50,16 @@ pub(super) struct Rebuild {
 pub(super) fn run(command: &Command) -> Result<(), Failure> {
     let Command::Rebuild(arguments) = command;
     log_to_stderr(None)?;
-    let root = Said { value: arguments.root.clone(), by: "--root".to_owned() };
-    let root = data_directory::existing(&root)?;
+    let data = settings::data_of(arguments.config.as_deref(), arguments.root.as_deref())?;
+    if matches!(data, Data::Memory) {
+        let what = "expected a directory or a bucket, found storage.inmemory: another process has no part in it";
+        return Err(Failure::usage(what));
+    }
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
-    let outcome = runtime.block_on(rebuild(&root, &each_once(&arguments.repositories)));
+    let outcome = runtime.block_on(rebuild(data, &each_once(&arguments.repositories)));
     // As in `serve`: the end of the process ends what still runs and lets go of its locks, together.
     mem::forget(runtime);
     outcome
@@ -64,11 +71,9 @@ fn each_once(names: &[RepositoryName]) -> Vec<RepositoryName> {
     names.iter().filter(|name| named.insert(*name)).cloned().collect()
 }
 
-async fn rebuild(root: &Path, names: &[RepositoryName]) -> Result<(), Failure> {
-    let backend = FilesystemBackend::open(root).map_err(|error| {
-        Failure::new(format!("cannot open the data in {}: {error}", root.display()))
-    })?;
-    let store = Store::new(Arc::new(backend), StoreOptions::default());
+async fn rebuild(data: Data, names: &[RepositoryName]) -> Result<(), Failure> {
+    let Opened { backend, .. } = storage::open(data, Purpose::Maintain).await?;
+    let store = Store::new(backend, StoreOptions::default());
     let mut total = Total::default();
     let mut outcomes = outcomes(&store, names);
     while let Some((name, outcome)) = outcomes.try_next().await.map_err(|error| {

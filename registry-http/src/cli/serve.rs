@@ -1,18 +1,15 @@
-//! `registry serve`: a store on a directory or in memory, at a port.
+//! `registry serve`: a store at a port.
 
 use std::mem;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use registry_http::config::Address;
 use registry_http::serve::serve;
 use registry_http::{Options, service};
-use registry_store::backend::fs::FilesystemBackend;
-use registry_store::backend::{Backend, MemoryBackend};
 use registry_store::store::Store;
 use tokio::net::TcpListener;
 use tokio::runtime;
@@ -22,8 +19,9 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::flags::Flags;
-use super::settings::{self, Data, Said, Settings};
-use super::{Failure, data_directory, log_to_stderr, say};
+use super::settings::{self, Said, Settings};
+use super::storage::{self, Opened, Place, Purpose};
+use super::{Failure, log_to_stderr, say};
 
 /// How long work is waited for that goes on when the requests in flight have been answered.
 const FINISH_TIME: Duration = Duration::from_secs(10);
@@ -41,8 +39,8 @@ pub(super) struct Arguments {
 
 /// Serves until a signal comes.
 ///
-/// Order: what is asked for is looked at → the address is ours → the data directory, made if it was not there. So a
-/// start that fails at its settings, its secret or its address leaves nothing behind.
+/// Order: what is asked for is looked at → the address is ours → the storage is opened, a directory made if it was not
+/// there. So a start that fails at its settings, its secret or its address leaves nothing behind.
 pub(super) fn run(file: Option<&Path>, flags: &Flags) -> Result<(), Failure> {
     let settings = settings::settle(file, flags)?;
     log_to_stderr(settings.log_level)?;
@@ -63,21 +61,23 @@ pub(super) fn run(file: Option<&Path>, flags: &Flags) -> Result<(), Failure> {
 async fn serve_until_told(settings: Settings) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
     let (listener, address) = bind(&settings.address).await?;
-    let root = match &settings.data {
-        Data::Memory => None,
-        Data::Directory(root) if settings.options.read_only => {
-            Some(data_directory::readable(root)?)
+    let purpose = if settings.options.read_only { Purpose::ReadOnly } else { Purpose::Serve };
+    let opening = storage::open(settings.data, purpose);
+    let Opened { backend, place } = tokio::select! {
+        opened = opening => opened?,
+        // A server of S3 may be waited for.
+        name = signals.next() => {
+            info!("{name}: ending before the storage was open");
+            return Ok(());
         }
-        Data::Directory(root) => Some(data_directory::writable(root)?),
     };
-    let root = root.as_deref();
-    let store = Store::new(backend(root)?, settings.store);
+    let store = Store::new(backend, settings.store);
     if settings.purge {
         let store = store.clone();
         tokio::spawn(async move { store.maintenance().await });
     }
 
-    greet(address, root, &settings.options);
+    greet(address, &place, &settings.options);
     let (drain, draining) = oneshot::channel();
     let mut serving = pin!(serve(listener, service(store.clone(), settings.options), async {
         // The sender is never dropped unused before `serving` is.
@@ -111,14 +111,6 @@ async fn finish(work: impl Future<Output = ()>) {
     }
 }
 
-fn backend(root: Option<&Path>) -> Result<Arc<dyn Backend>, Failure> {
-    let Some(root) = root else { return Ok(Arc::new(MemoryBackend::new())) };
-    let backend = FilesystemBackend::open(root).map_err(|error| {
-        Failure::new(format!("cannot open the data in {}: {error}", root.display()))
-    })?;
-    Ok(Arc::new(backend))
-}
-
 async fn bind(wanted: &Said<Address>) -> Result<(TcpListener, SocketAddr), Failure> {
     let listen = async {
         let listener = match (wanted.value.known(), wanted.value.name()) {
@@ -137,12 +129,9 @@ async fn bind(wanted: &Said<Address>) -> Result<(TcpListener, SocketAddr), Failu
 }
 
 /// Where it is, where the data is, and what to do first.
-fn greet(address: SocketAddr, root: Option<&Path>, options: &Options) {
+fn greet(address: SocketAddr, place: &Place, options: &Options) {
     say(format_args!("registry listens on http://{address}"));
-    match root {
-        Some(root) => say(format_args!("data directory:     {}", root.display())),
-        None => say("data directory:     none: it is kept in memory, and gone when this ends"),
-    }
+    say(place);
     say(format_args!("try:                {}", first_step(address, options)));
 }
 

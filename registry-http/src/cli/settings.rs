@@ -7,6 +7,7 @@ use registry_http::Options;
 use registry_http::config::{
     self, Address, Configuration, Driver, Loaded, LogLevel, PATH_VARIABLE, Problem,
 };
+use registry_store::backend::s3::S3Options;
 use registry_store::options::StoreOptions;
 
 use super::flags::Flags;
@@ -32,6 +33,7 @@ pub(super) struct Settings {
 #[derive(Debug)]
 pub(super) enum Data {
     Directory(Said<PathBuf>),
+    Bucket(Said<Box<S3Options>>),
     Memory,
 }
 
@@ -45,9 +47,7 @@ pub(super) struct Said<T> {
 /// Puts the flags over the configuration. Without a file, and without a variable that names one, the variables are laid
 /// over the defaults of this program.
 pub(super) fn settle(file: Option<&Path>, flags: &Flags) -> Result<Settings, Failure> {
-    let named = env::var_os(PATH_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
-    let file = file.or(named.as_deref());
-    let loaded = config::read(file, env::vars_os()).map_err(Failure::new)?;
+    let loaded = load(file)?;
     let configuration = &loaded.configuration;
     let mut options = configuration.options();
     options.read_only |= flags.read_only;
@@ -56,7 +56,7 @@ pub(super) fn settle(file: Option<&Path>, flags: &Flags) -> Result<Settings, Fai
     }
     Ok(Settings {
         address: address(&loaded, flags),
-        data: data(&loaded, flags)?,
+        data: data(&loaded, flags.root.as_deref())?,
         purge: configuration.storage.purging.enabled && !options.read_only,
         options,
         store: store_options(configuration),
@@ -75,15 +75,37 @@ fn address(loaded: &Loaded, flags: &Flags) -> Said<Address> {
     }
 }
 
-fn data(loaded: &Loaded, flags: &Flags) -> Result<Data, Failure> {
+/// Where a configuration says that bytes are kept, for who looks after them and does not serve. The file may be named by
+/// a variable.
+pub(super) fn data_of(file: Option<&Path>, root: Option<&Path>) -> Result<Data, Failure> {
+    data(&load(file)?, root)
+}
+
+fn load(file: Option<&Path>) -> Result<Loaded, Failure> {
+    let named = env::var_os(PATH_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
+    config::read(file.or(named.as_deref()), env::vars_os()).map_err(Failure::new)
+}
+
+fn data(loaded: &Loaded, root: Option<&Path>) -> Result<Data, Failure> {
     let by_flag =
         |root: &Path| Data::Directory(Said { value: root.to_owned(), by: "--root".to_owned() });
-    match (&loaded.configuration.storage.driver, &flags.root) {
-        (Some(Driver::S3(_)), _) => Err(no_s3(loaded)),
-        (Some(Driver::Memory), Some(_)) => Err(Failure::usage(format!(
-            "--root: expected storage.filesystem for a directory, found storage.inmemory ({})",
-            by(loaded, "storage.inmemory")
-        ))),
+    let no_directory = |key: &str| {
+        let found = by(loaded, key);
+        Failure::usage(format!(
+            "--root: expected storage.filesystem for a directory, found {found}"
+        ))
+    };
+    let s3_key = ["storage.s3aws", "storage.s3"]
+        .into_iter()
+        .find(|key| loaded.origin(key).is_some())
+        .unwrap_or("storage.s3");
+    match (&loaded.configuration.storage.driver, root) {
+        (Some(Driver::S3(_)), Some(_)) => Err(no_directory(s3_key)),
+        (Some(Driver::S3(s3)), None) => {
+            let by = by(loaded, &format!("{s3_key}.bucket"));
+            Ok(Data::Bucket(Said { value: Box::new(s3.options()), by }))
+        }
+        (Some(Driver::Memory), Some(_)) => Err(no_directory("storage.inmemory")),
         (Some(Driver::Memory), None) => Ok(Data::Memory),
         (_, Some(root)) => Ok(by_flag(root)),
         (None, None) => Ok(by_flag(Path::new(Flags::ROOT))),
@@ -92,15 +114,6 @@ fn data(loaded: &Loaded, flags: &Flags) -> Result<Data, Failure> {
             None => Ok(by_flag(Path::new(Flags::ROOT))),
         },
     }
-}
-
-fn no_s3(loaded: &Loaded) -> Failure {
-    let origin = ["storage.s3", "storage.s3aws"].into_iter().find_map(|key| loaded.origin(key));
-    let origin = origin.map(|origin| format!("{origin}: ")).unwrap_or_default();
-    Failure::new(format!(
-        "{origin}storage.s3: refused, because there is no S3 backend yet: expected storage.filesystem or \
-         storage.inmemory"
-    ))
 }
 
 fn store_options(configuration: &Configuration) -> StoreOptions {

@@ -13,7 +13,7 @@ use super::problem::Problem;
 use super::s3::{self, S3};
 use super::secret::Secret;
 use super::typed::typed;
-use crate::options::{Locations, Options};
+use crate::options::{Locations, Options, Redirect};
 use crate::upload_secret::UploadSecret;
 
 /// Everything that a configuration can say and that is implemented, each with its default if it does not.
@@ -38,9 +38,9 @@ pub struct Storage {
     pub driver: Option<Driver>,
     /// `delete.enabled`. Default: false with a file, as in Distribution; true without.
     pub delete: bool,
-    /// `redirect.disable`, the other way round: clients are sent to where the bytes are, if the driver can. A
-    /// filesystem cannot.
-    pub redirect: bool,
+    /// `redirect`: clients are sent to where the bytes are. Default: on, as in Distribution, if the driver can: S3 can,
+    /// the others cannot.
+    pub redirect: Option<Redirect>,
     /// `maintenance.readonly.enabled`.
     pub read_only: bool,
     /// `maintenance.uploadpurging`.
@@ -111,6 +111,7 @@ impl Configuration {
         Options {
             delete: self.storage.delete,
             read_only: self.storage.read_only,
+            redirect: self.storage.redirect,
             catalog_default: defaults.catalog_default.min(self.catalog_max),
             catalog_max: self.catalog_max,
             tags_max: self.tags_max,
@@ -221,6 +222,8 @@ struct DeleteSection {
 #[serde(default)]
 struct RedirectSection {
     disable: Option<bool>,
+    minimumsize: Option<i64>,
+    expiry: Option<GoDuration>,
 }
 
 #[derive(Default, Deserialize)]
@@ -301,7 +304,7 @@ impl StorageSection {
     ) -> Result<Storage, Problem> {
         let storage = Storage {
             delete: self.delete.enabled.unwrap_or(file.is_none()),
-            redirect: !self.redirect.disable.unwrap_or(false),
+            redirect: self.redirect.resolve(document)?,
             read_only: self.maintenance.readonly.enabled.unwrap_or(false),
             purging: self.maintenance.uploadpurging.resolve(document, warnings)?,
             driver: None,
@@ -313,13 +316,17 @@ impl StorageSection {
         } else if self.inmemory.is_some() {
             Some(Driver::Memory)
         } else if let Some(section) = self.s3 {
-            Some(Driver::S3(Box::new(section.resolve("storage.s3", node("storage.s3"))?)))
+            let section = section.resolve("storage.s3", node("storage.s3"), warnings)?;
+            Some(Driver::S3(Box::new(section)))
         } else if let Some(section) = self.s3aws {
-            Some(Driver::S3(Box::new(section.resolve("storage.s3aws", node("storage.s3aws"))?)))
+            let section = section.resolve("storage.s3aws", node("storage.s3aws"), warnings)?;
+            Some(Driver::S3(Box::new(section)))
         } else {
             None
         };
-        Ok(Storage { driver, ..storage })
+        // Where there is nothing to send clients to, none is looked for.
+        let redirect = storage.redirect.filter(|_| matches!(driver, Some(Driver::S3(_))));
+        Ok(Storage { driver, redirect, ..storage })
     }
 }
 
@@ -369,6 +376,32 @@ impl FilesystemSection {
         }
         let default = file.map(|_| PathBuf::from("/var/lib/registry"));
         Ok(Filesystem { root: self.rootdirectory.or(default) })
+    }
+}
+
+impl RedirectSection {
+    fn resolve(self, document: &Node) -> Result<Option<Redirect>, Problem> {
+        let problem = |name: &str, what: &str| {
+            let key = format!("storage.redirect.{name}");
+            let entry = document.find(&key).expect("it was read from there");
+            Problem::new(&entry.node.origin, key, what)
+        };
+        let defaults = Redirect::default();
+        let minimum_size = match self.minimumsize.map(u64::try_from) {
+            None => defaults.minimum_size,
+            Some(Ok(size)) => size,
+            Some(Err(_)) => {
+                let what = "expected a number of bytes, found one below 0";
+                return Err(problem("minimumsize", what));
+            }
+        };
+        let expires_in = self.expiry.map_or(defaults.expires_in, |expiry| expiry.0);
+        if !(Duration::from_secs(1)..=Redirect::LONGEST).contains(&expires_in) {
+            let what = "expected a duration from 1s to 168h, for which S3 signs, found another";
+            return Err(problem("expiry", what));
+        }
+        let redirect = Redirect { minimum_size, expires_in };
+        Ok(Some(redirect).filter(|_| self.disable != Some(true)))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Every key that Distribution knows, of 2.x and 3.x, and what becomes of it here.
+//! Every key that Distribution knows, of 2.x and 3.x, and the few of our own, and what becomes of each here.
 
 use super::nearest::nearest;
 
@@ -83,7 +83,11 @@ const TABLE: &[Known] = &[
     in_force("storage.s3.encrypt"),
     in_force("storage.s3.forcepathstyle"),
     in_force("storage.s3.keyid"),
-    in_force("storage.s3.loglevel"),
+    passed_over(
+        "storage.s3.loglevel",
+        Idle::Values(&["off"]),
+        "RUST_LOG chooses what is logged of the client, such as aws_smithy_runtime=debug,info",
+    ),
     in_force("storage.s3.multipartcopychunksize"),
     in_force("storage.s3.multipartcopymaxconcurrency"),
     in_force("storage.s3.multipartcopythresholdsize"),
@@ -99,7 +103,7 @@ const TABLE: &[Known] = &[
     in_force("storage.s3.storageclass"),
     in_force("storage.s3.usedualstack"),
     in_force("storage.s3.usefipsendpoint"),
-    in_force("storage.s3.useragent"),
+    passed_over("storage.s3.useragent", EMPTY, "requests say that they come from AWS's SDK"),
     in_force("storage.s3.v4auth"),
     refused("storage.azure", Idle::Never, NO_DRIVER),
     refused("storage.gcs", Idle::Never, NO_DRIVER),
@@ -107,6 +111,9 @@ const TABLE: &[Known] = &[
     refused("storage.swift", Idle::Never, NO_DRIVER),
     in_force("storage.delete.enabled"),
     in_force("storage.redirect.disable"),
+    // Ours.
+    in_force("storage.redirect.minimumsize"),
+    in_force("storage.redirect.expiry"),
     in_force("storage.maintenance.uploadpurging.enabled"),
     in_force("storage.maintenance.uploadpurging.age"),
     in_force("storage.maintenance.uploadpurging.interval"),

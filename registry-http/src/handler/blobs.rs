@@ -1,10 +1,12 @@
 //! Blobs: GET, HEAD, DELETE (end-2, end-10).
 
 use http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, RANGE,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, LOCATION,
+    RANGE,
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use registry_store::backend::ReadRange;
+use registry_store::backend::{ReadRange, SignedMethod};
+use registry_store::blobs::{Blob, FoundBlob};
 use registry_store::digest::Digest;
 use registry_store::error::Error;
 use registry_store::name::RepositoryName;
@@ -13,11 +15,12 @@ use super::report::Report;
 use super::{Answer, Call, precondition_failed};
 use crate::body::ResponseBody;
 use crate::events::{Action, Target};
-use crate::headers;
+use crate::headers::{self, relies_on_our_validator};
+use crate::options::Redirect;
 use crate::range::{self, Wanted};
 
-/// The blob, the part of it that `Range` names, or 304 if the client has it, or 412 if it wants another: in the order
-/// of RFC 9110 §13.2.2.
+/// The blob, the part of it that `Range` names, or where to fetch them; or 304 if the client has it, or 412 if it wants
+/// another: in the order of RFC 9110 §13.2.2.
 ///
 /// HEAD answers without opening the blob, and knows no ranges (RFC 9110 §14.2).
 pub(super) async fn get(call: &Call<'_>, name: &RepositoryName, digest: &Digest) -> Answer {
@@ -32,42 +35,91 @@ pub(super) async fn get(call: &Call<'_>, name: &RepositoryName, digest: &Digest)
         blobs.size(digest).await?;
         return Ok(with_validators(ResponseBody::empty(), StatusCode::NOT_MODIFIED, digest));
     }
-    if call.is_head() {
-        let size = blobs.size(digest).await?;
-        let mut response = with_validators(ResponseBody::empty(), StatusCode::OK, digest);
-        describe(response.headers_mut());
-        let length = HeaderValue::from(size);
-        Report::of(call, name)
-            .tell(Action::Pull, Target::Blob { digest: *digest, size: Some(size) });
-        response.headers_mut().insert(CONTENT_LENGTH, length);
-        return Ok(response);
+    // The storage knows no validator of ours, and would not find what the client wants to go on with.
+    let redirect = call.options.redirect.filter(|_| !relies_on_our_validator(sent, digest));
+    if redirect.is_none() && !call.is_head() {
+        // To open it tells all that a look would.
+        return read(call, name, digest, |range| blobs.get(digest, range)).await;
     }
 
-    let read = match wanted(sent, digest) {
+    let found = blobs.find(digest).await?;
+    if let Some(redirect) = redirect
+        && let Some(address) = address(call, &found, &redirect).await?
+    {
+        tell_of_pull(call, name, digest, found.size());
+        return Ok(elsewhere(&address, digest));
+    }
+    if call.is_head() {
+        tell_of_pull(call, name, digest, found.size());
+        let mut response = with_validators(ResponseBody::empty(), StatusCode::OK, digest);
+        describe(response.headers_mut());
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(found.size()));
+        return Ok(response);
+    }
+    read(call, name, digest, |range| found.open(range)).await
+}
+
+/// Where the client is sent for the blob; `None` if it goes through the service.
+async fn address(
+    call: &Call<'_>,
+    found: &FoundBlob,
+    redirect: &Redirect,
+) -> Result<Option<String>, Error> {
+    if found.size() < redirect.minimum_size {
+        return Ok(None);
+    }
+    let method = if call.is_head() { SignedMethod::Head } else { SignedMethod::Get };
+    found.address(method, redirect.expires_in).await
+}
+
+/// A cache that kept this would send clients to an address that has expired, and whoever reads the cache to the blob.
+fn elsewhere(address: &str, digest: &Digest) -> Response<ResponseBody> {
+    let mut response = ResponseBody::empty().respond(StatusCode::TEMPORARY_REDIRECT);
+    let to = response.headers_mut();
+    to.insert(LOCATION, headers::value(address));
+    to.insert(headers::CONTENT_DIGEST, headers::value(digest));
+    to.insert(CACHE_CONTROL, headers::NOT_KEPT);
+    response
+}
+
+/// Sends the blob, or the part of it that the client asks for, as `open` opens it.
+async fn read<F>(
+    call: &Call<'_>,
+    name: &RepositoryName,
+    digest: &Digest,
+    open: impl FnOnce(ReadRange) -> F,
+) -> Answer
+where
+    F: Future<Output = Result<Blob, Error>>,
+{
+    let asked = match wanted(&call.head.headers, digest) {
         Wanted::All => ReadRange::Full,
-        Wanted::Part(read) => read,
+        Wanted::Part(part) => part,
         Wanted::Backwards => {
-            let (digest, size) = (*digest, blobs.size(digest).await?);
-            return Err(Error::RangeNotSatisfiable { digest, size }.into());
+            let size = call.repository(name).blobs().size(digest).await?;
+            return Err(Error::RangeNotSatisfiable { digest: *digest, size }.into());
         }
     };
-    let blob = blobs.get(digest, read).await?;
-    let pulled = Target::Blob { digest: *digest, size: Some(blob.size()) };
-    Report::of(call, name).tell(Action::Pull, pulled);
-    let range = blob.range();
-    let (status, part) = match read {
+    let blob = open(asked).await?;
+    tell_of_pull(call, name, digest, blob.size());
+    let sent = blob.range();
+    let (status, part) = match asked {
         ReadRange::Full => (StatusCode::OK, None),
-        _ => (StatusCode::PARTIAL_CONTENT, Some(range::satisfied(&range, blob.size()))),
+        _ => (StatusCode::PARTIAL_CONTENT, Some(range::satisfied(&sent, blob.size()))),
     };
-    let length = range.end - range.start;
+    let length = sent.end - sent.start;
     let body = ResponseBody::sized(blob.into_stream(), length);
     let mut response = with_validators(body, status, digest);
     describe(response.headers_mut());
     if let Some(part) = part {
-        let part = headers::value(part);
-        response.headers_mut().insert(CONTENT_RANGE, part);
+        response.headers_mut().insert(CONTENT_RANGE, headers::value(part));
     }
     Ok(response)
+}
+
+fn tell_of_pull(call: &Call<'_>, name: &RepositoryName, digest: &Digest, size: u64) {
+    let pulled = Target::Blob { digest: *digest, size: Some(size) };
+    Report::of(call, name).tell(Action::Pull, pulled);
 }
 
 /// Takes the blob from this repository; others keep it.

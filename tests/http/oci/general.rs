@@ -165,7 +165,7 @@ async fn item_003_conditions_are_heeded() {
 }
 
 #[tokio::test]
-async fn item_004_no_request_is_sent_elsewhere() {
+async fn item_004_no_request_is_sent_elsewhere_unless_that_is_asked_for() {
     let mut registry = Registry::new().await;
     let digest = registry.push_image("a", Some("v1"), &[b"layer"]).await;
     let layer = sha256(b"layer");

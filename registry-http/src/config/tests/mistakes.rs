@@ -1,17 +1,9 @@
 //! What is wrong with a configuration is one line: where it stands, which key, what was expected and what found.
 
-use super::{read, read_variables, summary};
-use crate::config::S3;
+use super::{read, read_variables, refuses, summary};
 use crate::config::keys::{self, Fate};
 
 const GOOD: &str = "version: 0.1\nstorage: {filesystem: {}}\n";
-const S3: &str = "version: 0.1\nstorage:\n  s3: {region: r, bucket: b";
-
-#[track_caller]
-fn refuses(text: &str, variables: &[(&str, &str)], line: &str) {
-    let problem = read(text, variables).expect_err(line).to_string();
-    assert_eq!(problem, line, "{text} {variables:?}");
-}
 
 #[test]
 fn a_mistake_is_told_with_its_place() {
@@ -154,6 +146,26 @@ fn a_mistake_in_what_is_stored_where_is_told_with_its_place() {
             "c.yml:2: storage.redirect.disable: expected true or false, without quotes, found `1`",
         ),
         (
+            " {filesystem: , redirect: {minimumsize: 64k}}",
+            "c.yml:2: storage.redirect.minimumsize: expected a whole number, found `64k`",
+        ),
+        (
+            " {filesystem: , redirect: {minimumsize: -1}}",
+            "c.yml:2: storage.redirect.minimumsize: expected a number of bytes, found one below 0",
+        ),
+        (
+            " {filesystem: , redirect: {expiry: 20}}",
+            "c.yml:2: storage.redirect.expiry: expected a duration such as 168h, 10s or 1h30m, found `20`",
+        ),
+        (
+            " {filesystem: , redirect: {expiry: 169h}}",
+            "c.yml:2: storage.redirect.expiry: expected a duration from 1s to 168h, for which S3 signs, found another",
+        ),
+        (
+            " {filesystem: , redirect: {expiry: 0s}}",
+            "c.yml:2: storage.redirect.expiry: expected a duration from 1s to 168h, for which S3 signs, found another",
+        ),
+        (
             " {filesystem: , maintenance: {readonly: true}}",
             "c.yml:2: storage.maintenance.readonly: expected a section, found a single value",
         ),
@@ -183,61 +195,6 @@ fn a_configuration_says_of_which_version_it_is() {
     refuses("version: 0.2", &[], &format!("c.yml:1: version: {EXPECTED} `0.2`"));
     refuses("version: 0.10", &[], &format!("c.yml:1: version: {EXPECTED} `0.10`"));
     refuses("just words", &[], "c.yml:1: expected a section, found a single value");
-}
-
-#[test]
-fn s3_is_read_and_its_mistakes_are_told() {
-    let s3 = |more: &str| {
-        let loaded = read(&format!("{S3}{more}}}\n"), &[]).unwrap();
-        match loaded.configuration.storage.driver {
-            Some(crate::config::Driver::S3(s3)) => *s3,
-            other => panic!("expected S3, found {other:?}"),
-        }
-    };
-    let S3 { secure, v4_auth, chunk_size, credentials, force_path_style, .. } = s3("");
-    assert_eq!((secure, v4_auth, chunk_size), (true, true, 10 << 20));
-    assert_eq!((credentials, force_path_style), (None, None));
-    assert_eq!(s3(", accesskey: '', secretkey: ''").credentials, None);
-    let given = s3(
-        ", secure: 'false', v4auth: 0, chunksize: '0x500000', accesskey: hunter1, secretkey: hunter2, \
-                   encrypt: t, keyid: k, forcepathstyle: yes, regionendpoint: 'http://x:9000'",
-    );
-    assert_eq!((given.secure, given.v4_auth, given.encrypt), (false, false, true));
-    assert_eq!((given.chunk_size, given.force_path_style), (5 << 20, Some(true)));
-    assert_eq!(given.credentials.as_ref().unwrap().secret_key.reveal(), "hunter2");
-    assert!(!format!("{given:?}").contains("hunter"), "{given:?}");
-
-    for (more, line) in [
-        (
-            ", chunksize: 1",
-            "c.yml:3: storage.s3.chunksize: expected a number from 5242880 to 5368709120, found 1",
-        ),
-        (", chunksize: -1", "c.yml:3: storage.s3.chunksize: expected a whole number, found `-1`"),
-        (
-            ", multipartcopymaxconcurrency: 0",
-            "c.yml:3: storage.s3.multipartcopymaxconcurrency: expected a number from 1 to 4294967295, found 0",
-        ),
-        (", secure: maybe", "c.yml:3: storage.s3.secure: expected true or false, found `maybe`"),
-        (
-            ", accesskey: hunter2",
-            "c.yml:3: storage.s3.secretkey: expected one with the accesskey, found nothing",
-        ),
-        (
-            ", secretkey: hunter2",
-            "c.yml:3: storage.s3.accesskey: expected one with the secretkey, found nothing",
-        ),
-        (
-            ", objectacl: all",
-            "c.yml:3: storage.s3.objectacl: expected one of private, public-read, public-read-write, authenticated-read, aws-exec-read, bucket-owner-read, bucket-owner-full-control, found `all`",
-        ),
-    ] {
-        refuses(&format!("{S3}{more}}}\n"), &[], line);
-    }
-    refuses(
-        "version: 0.1\nstorage: {s3aws: {region: r}}",
-        &[],
-        "c.yml:2: storage.s3aws.bucket: expected the name of a bucket, found nothing",
-    );
 }
 
 #[test]

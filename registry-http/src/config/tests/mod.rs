@@ -2,6 +2,7 @@
 
 mod files;
 mod mistakes;
+mod s3;
 mod subsets;
 
 use crate::config::origin::Origin;
@@ -22,6 +23,12 @@ fn read_variables(variables: &[(&str, &str)]) -> Result<Loaded, Problem> {
 
 fn owned(variables: &[(&str, &str)]) -> Vec<(String, String)> {
     variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+#[track_caller]
+fn refuses(text: &str, variables: &[(&str, &str)], line: &str) {
+    let problem = read(text, variables).expect_err(line).to_string();
+    assert_eq!(problem, line, "{text} {variables:?}");
 }
 
 /// What is in force, as words of the form `name=value`.
@@ -51,7 +58,7 @@ fn summary(loaded: &Loaded) -> Vec<String> {
         format!("driver={driver}"),
         format!("addr={}", http.address.as_ref().map_or_else(dash, ToString::to_string)),
         format!("delete={}", storage.delete),
-        format!("redirect={}", storage.redirect),
+        format!("redirect={}", storage.redirect.is_some()),
         format!("readonly={}", storage.read_only),
         format!("purge={purge}"),
         format!("locations={locations}"),

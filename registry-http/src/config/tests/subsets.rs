@@ -14,14 +14,18 @@ fn value(key: &str) -> &'static str {
         "addr" => ":5000",
         "prefix" | "rootdirectory" => "/some/path",
         "host" => "https://registry.example.com",
-        "age" | "interval" => "1h",
+        "age" | "interval" | "expiry" => "1h",
         "storageclass" => "STANDARD",
         "objectacl" => "private",
         "chunksize" | "multipartcopychunksize" | "multipartcopythresholdsize" => "\"8388608\"",
-        "maxentries" | "maxtags" | "maxthreads" | "multipartcopymaxconcurrency" => "25",
+        "maxentries" | "maxtags" | "maxthreads" | "multipartcopymaxconcurrency" | "minimumsize" => {
+            "25"
+        }
+        // Anything else is refused.
+        "skipverify" => "false",
         "version" => "0.1",
         "bucket" | "region" | "regionendpoint" | "redirectendpoint" | "keyid" | "secret"
-        | "useragent" | "accesskey" | "secretkey" | "sessiontoken" => "text",
+        | "accesskey" | "secretkey" | "sessiontoken" => "text",
         _ => "true",
     }
 }

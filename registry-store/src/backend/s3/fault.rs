@@ -3,7 +3,8 @@
 use std::error::Error as StdError;
 
 use aws_sdk_s3::config::http::HttpResponse;
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::RequestId as _;
 
 use crate::backend::{Error, ErrorKind, Key};
 
@@ -113,9 +114,29 @@ impl Tried {
             }
             _ => (Cause::Other, Doubt::None),
         };
-        let source = DisplayErrorContext(error).to_string();
-        Self { cause, doubt, source: source.into() }
+        Self { cause, doubt, source: in_words(&error).into() }
     }
+}
+
+/// What the server said, or why it said nothing: in one line, without the headers of its answer.
+fn in_words<E>(error: &SdkError<E, HttpResponse>) -> String
+where
+    E: ProvideErrorMetadata + StdError + 'static,
+{
+    let SdkError::ServiceError(answer) = error else {
+        let causes = std::iter::successors(Some(error as &dyn StdError), |error| (*error).source());
+        return causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    };
+    let mut words = format!("the server answers {}", answer.raw().status().as_u16());
+    let meta = answer.err().meta();
+    for (before, part) in
+        [(" ", meta.code()), (": ", meta.message()), (", request ", meta.request_id())]
+    {
+        if let Some(part) = part {
+            words = words + before + part;
+        }
+    }
+    words
 }
 
 /// What a status with a code means. Answers to HEAD have no code.
@@ -126,7 +147,7 @@ fn judge(status: u16, code: Option<&str>) -> Cause {
         (404, "" | "NotFound") => Cause::NoSuchKey,
         // Such as a bucket that is not there: no word on the object.
         (404, _) => Cause::Unavailable,
-        (412, _) | (304, _) => Cause::Condition,
+        (412 | 304, _) => Cause::Condition,
         (416, _) => Cause::Range,
         (429, _) | (_, "SlowDown" | "SlowDownRead" | "SlowDownWrite" | "TooManyRequests") => {
             Cause::Throttled
@@ -134,7 +155,7 @@ fn judge(status: u16, code: Option<&str>) -> Cause {
         (507, _) | (_, "InsufficientStorage" | "XMinioStorageFull" | "QuotaExceeded") => {
             Cause::Full
         }
-        (501, _) | (405, _) => Cause::Unsupported,
+        (501 | 405, _) => Cause::Unsupported,
         (_, "RequestTimeout" | "InternalError") => Cause::Unavailable,
         // Two conditional requests met, and it tells neither what came of it.
         (409, _) => Cause::Unavailable,
@@ -190,9 +211,19 @@ impl Failure {
         self.into_error().at(key)
     }
 
+    /// The same, where it is of the bucket as a whole.
+    pub(super) fn of_bucket(self, name: &str) -> Error {
+        let reason = format!("the bucket `{name}`: {}", self.source);
+        Error::new(self.kind(), self.operation).because(reason)
+    }
+
     /// The same, where it is of no one key.
     pub(super) fn into_error(self) -> Error {
-        let kind = match self.cause {
+        Error::new(self.kind(), self.operation).because(self.source)
+    }
+
+    const fn kind(&self) -> ErrorKind {
+        match self.cause {
             Cause::NoSuchKey => ErrorKind::NotFound,
             Cause::Range => ErrorKind::RangeNotSatisfiable,
             Cause::Denied => ErrorKind::Denied,
@@ -202,8 +233,7 @@ impl Failure {
             Cause::NoSuchUpload | Cause::Condition | Cause::Unreadable | Cause::Other => {
                 ErrorKind::Io
             }
-        };
-        Error::new(kind, self.operation).because(self.source)
+        }
     }
 }
 

@@ -96,16 +96,13 @@ impl S3Backend {
     /// Writes a few small objects below `_rs/probe/` and takes them away again, but for a
     /// [read-only](S3Options::read_only) one.
     ///
-    /// Errors: `Unsupported` if listings are not as they must be, or an option cannot be followed; `Denied`,
-    /// `Unavailable`.
+    /// Errors: `NotFound` if there is no such bucket; `Unsupported` if listings are not as they must be, or an option
+    /// cannot be followed; `Denied`; `Unavailable`, when it has been tried for [`S3Options::retry_for`].
     pub async fn open(options: S3Options) -> Result<Self> {
         check(&options)?;
         let (client, public) = connect::clients(&options).await?;
         let requests = Requests::new(client, public, &options);
-        requests.head_bucket().await.map_err(|failure| {
-            let reason = format!("the bucket `{}`: {}", options.bucket, failure.into_error());
-            Error::new(ErrorKind::Unavailable, "open").because(reason)
-        })?;
+        requests.head_bucket().await.map_err(|failure| failure.of_bucket(&options.bucket))?;
         let mut bucket = Bucket::new(requests, &options);
         if !options.read_only {
             let place = probe::place(&bucket.names, &bucket.random_name());

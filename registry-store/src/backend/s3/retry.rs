@@ -120,8 +120,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_passes_is_waited_out_and_what_stays_is_not() {
-        let mut tries = 0;
-        let answer = retries().run("try", PATIENCE, || {
+        let (retries, mut tries) = (retries(), 0);
+        let answer = retries.run("try", PATIENCE, || {
             tries += 1;
             let answer = if tries < 4 { failing(Cause::Unavailable) } else { Ok(()) };
             async move { answer }
@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(tries, 4);
 
         let mut tries = 0;
-        let answer = retries().run("try", PATIENCE, || {
+        let answer = retries.run("try", PATIENCE, || {
             tries += 1;
             async { failing(Cause::Denied) }
         });
@@ -140,12 +140,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_outage_is_not_waited_for_longer_than_there_is_time() {
-        let begun = Instant::now();
-        let answer = retries().run("try", PATIENCE, || async { failing(Cause::Throttled) });
+        let (retries, begun) = (retries(), Instant::now());
+        let answer = retries.run("try", PATIENCE, || async { failing(Cause::Throttled) });
         assert_eq!(answer.await.unwrap_err().cause(), Cause::Throttled);
         assert!(begun.elapsed() <= PATIENCE.for_all);
         // A try that never ends is ended.
-        let answer = retries().run("try", PATIENCE, std::future::pending::<Result<(), Tried>>);
+        let answer = retries.run("try", PATIENCE, std::future::pending::<Result<(), Tried>>);
         let failure = answer.await.unwrap_err();
         assert!(failure.is_uncertain() && failure.is(Cause::Unavailable));
     }
