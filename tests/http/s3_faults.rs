@@ -1,5 +1,4 @@
 //! Faults of a server of S3, as a client sees them.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -88,6 +88,7 @@ impl Tried {
         Self { cause, doubt: Doubt::Done, source: format!("{key}: {code}: {message}").into() }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "what maps errors hands them over")]
     pub(super) fn of<E>(error: SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
@@ -142,9 +143,8 @@ where
 /// What a status with a code means. Answers to HEAD have no code.
 fn judge(status: u16, code: Option<&str>) -> Cause {
     match (status, code.unwrap_or_default()) {
-        (_, "NoSuchKey") => Cause::NoSuchKey,
         (_, "NoSuchUpload") => Cause::NoSuchUpload,
-        (404, "" | "NotFound") => Cause::NoSuchKey,
+        (_, "NoSuchKey") | (404, "" | "NotFound") => Cause::NoSuchKey,
         // Such as a bucket that is not there: no word on the object.
         (404, _) => Cause::Unavailable,
         (412 | 304, _) => Cause::Condition,
@@ -156,9 +156,8 @@ fn judge(status: u16, code: Option<&str>) -> Cause {
             Cause::Full
         }
         (501 | 405, _) => Cause::Unsupported,
-        (_, "RequestTimeout" | "InternalError") => Cause::Unavailable,
-        // Two conditional requests met, and it tells neither what came of it.
-        (409, _) => Cause::Unavailable,
+        // 409: two conditional requests met, and it tells neither what came of it.
+        (_, "RequestTimeout" | "InternalError") | (409, _) => Cause::Unavailable,
         (401 | 403, _)
         | (_, "AccessDenied" | "ExpiredToken" | "InvalidToken" | "AuthorizationHeaderMalformed") => {
             Cause::Denied
