@@ -63,8 +63,15 @@ const HTTP: &[&[&str]] = &[
 /// Imports that point up and may: the module, exactly what it imports, why.
 const EXCEPTIONS: &[(&str, &[&str], &str)] = &[(
     "backend",
-    &["crate::layout", "crate::layout::private"],
-    "only the layout makes keys: it hands a backend the place that is the backend's own",
+    &[
+        "crate::layout",
+        "crate::layout::private",
+        "crate::layout::deleting",
+        "crate::layout::top",
+        "crate::layout::repositories",
+    ],
+    "only the layout makes keys: it hands a backend the places that are the backend's own, and those in which a bucket's \
+     uploads in parts lie that nobody goes on with",
 )];
 
 /// Imports that point up, or into a module without a rank.

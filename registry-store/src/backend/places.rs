@@ -1,5 +1,6 @@
 //! [`Backend::list_places`] by a walk over directories, for media where the names of one cost a pass.
 
+#[cfg(feature = "s3")]
 use std::cmp::Ordering;
 
 use futures::FutureExt as _;
@@ -12,6 +13,7 @@ use crate::page::Page;
 const BATCH: usize = 1000;
 
 /// The order of places: component by component, as if `/` were the least byte.
+#[cfg(feature = "s3")]
 pub(crate) fn order(one: &str, other: &str) -> Ordering {
     one.split('/').cmp(other.split('/'))
 }
