@@ -15,6 +15,7 @@ mod healing;
 mod look;
 mod podman;
 mod referrers;
+mod replicas;
 mod s3_servers;
 mod sessions;
 mod skopeo;

@@ -133,8 +133,9 @@ impl Lines {
     fn of(pipe: impl Read + Send + 'static) -> Self {
         let (sender, arriving) = channel();
         thread::spawn(move || {
-            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
+            // Whatever it prints: to close the pipe would break who writes to it.
+            for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
+                if sender.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
                     return;
                 }
             }
