@@ -134,18 +134,25 @@ impl Round<'_> {
                 self.report.uploads += 1;
                 Ok(())
             }
-            Ok(None) | Err(Error::UploadSuperseded { .. }) => Ok(()),
+            Err(Error::UploadSuperseded { .. }) => Ok(()),
             Err(Error::Storage(error)) if error.kind() == ErrorKind::Busy => Ok(()),
             Err(Error::Storage(error)) if error.kind() == ErrorKind::Foreign => {
-                match Session::end_unopened(self.shared, layout, id).await {
-                    Ok(ended) => self.report.uploads += u64::from(ended),
-                    Err(Error::UploadSuperseded { .. }) => {}
-                    Err(error) => return Err(error),
-                }
-                Ok(())
+                self.end_unopened(layout, id).await
             }
+            // It has ended meanwhile; or it has a mark and nothing that this backend could go on with, as one of
+            // Distribution in a bucket.
+            Ok(None) => self.end_unopened(layout, id).await,
             Err(error) => Err(error),
         }
+    }
+
+    async fn end_unopened(&mut self, layout: &RepositoryLayout, id: UploadId) -> Result<()> {
+        match Session::end_unopened(self.shared, layout, id).await {
+            Ok(ended) => self.report.uploads += u64::from(ended),
+            Err(Error::UploadSuperseded { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     /// Is all that is left of a session without a mark old? A session that just begins has no mark yet, and

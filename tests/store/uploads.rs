@@ -33,6 +33,7 @@ on_every_backend!(
     a_session_does_not_make_a_repository,
     sessions_expire_by_their_age,
     what_is_left_of_a_session_without_a_mark_expires,
+    a_session_with_a_mark_and_nothing_else_expires,
     a_session_that_cannot_be_opened_does_not_keep_others_from_expiring,
     a_session_that_another_program_takes_away_is_unknown,
     asking_for_an_unknown_session_writes_nothing,
@@ -283,6 +284,18 @@ async fn what_is_left_of_a_session_without_a_mark_expires(world: World) {
     assert_eq!(world.store.purge_uploads(hour).await.unwrap().litter, 0);
     world.clock.advance(hour * 2);
     assert_eq!(world.store.purge_uploads(hour).await.unwrap().litter, 1);
+    assert_eq!(world.backend.list(&keys.root, None).count().await, 0);
+}
+
+/// One that a program broke off, or keeps elsewhere, as Distribution in a bucket.
+async fn a_session_with_a_mark_and_nothing_else_expires(world: World) {
+    let repository = world.repository("a");
+    let id = "0b7a6d2e-3f0c-4d5c-9f3e-0d6a5e1c2b3a".parse().unwrap();
+    let keys = RepositoryLayout::new(repository.name()).session(id);
+    let mark = "2020-01-01T00:00:00Z";
+    world.backend.put(&keys.mark, mark.into(), PutMode::Create).await.unwrap();
+    let report = world.store.purge_uploads(Duration::from_hours(1)).await.unwrap();
+    assert_eq!((report.uploads, report.litter), (1, 0));
     assert_eq!(world.backend.list(&keys.root, None).count().await, 0);
 }
 
