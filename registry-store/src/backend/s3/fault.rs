@@ -101,14 +101,8 @@ impl Tried {
                 let doubt = if is_uncertain { Doubt::Done } else { Doubt::None };
                 (cause, doubt)
             }
-            SdkError::ResponseError(answer) => {
-                let status = answer.raw().status().as_u16();
-                let is_done = status < 400;
-                (
-                    if is_done || status >= 500 { Cause::Unavailable } else { Cause::Other },
-                    Doubt::Done,
-                )
-            }
+            // It could not be read to its end, whatever it was going to say.
+            SdkError::ResponseError(_) => (Cause::Unavailable, Doubt::Done),
             SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) => {
                 (Cause::Unavailable, Doubt::Later)
             }

@@ -10,10 +10,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::Bucket;
 use super::fault::{Cause, Doubt, Failure};
+use super::read::{ATTEMPTS, SILENCE};
 use super::requests::{Condition, Outcome, PAGE};
 use crate::backend::{
     DeleteIf, Error, ErrorKind, Key, LockGuard, LockMode, Meta, PointIf, Pointed, Put, PutMode,
@@ -282,20 +283,32 @@ impl Bucket {
 
     /// A small object and its ETag; `None` if there is none. Of a longer one than is expected only the length counts.
     async fn read_small(&self, name: &str, expected: usize) -> Outcome<Option<(Bytes, String)>> {
-        let mut answer = match self.requests.get(name, None, None).await {
-            Ok(answer) => answer,
-            Err(failure) if failure.is(Cause::NoSuchKey) => return Ok(None),
-            Err(failure) => return Err(failure),
-        };
-        let mut found = Vec::new();
-        while found.len() <= expected {
-            match answer.body.next().await {
-                Some(Ok(bytes)) => found.extend_from_slice(&bytes),
-                Some(Err(error)) => return Err(Failure::cut("read", error)),
-                None => break,
+        let mut cut = None;
+        for _ in 0..ATTEMPTS {
+            let mut answer = match self.requests.get(name, None, None).await {
+                Ok(answer) => answer,
+                Err(failure) if failure.is(Cause::NoSuchKey) => return Ok(None),
+                Err(failure) => return Err(failure),
+            };
+            let mut found = Vec::new();
+            let ended = loop {
+                if found.len() > expected {
+                    break Ok(());
+                }
+                match timeout(SILENCE, answer.body.next()).await {
+                    Ok(Some(Ok(bytes))) => found.extend_from_slice(&bytes),
+                    Ok(Some(Err(error))) => break Err(error.to_string()),
+                    Ok(None) => break Ok(()),
+                    Err(_) => break Err(format!("not a byte for {SILENCE:?}")),
+                }
+            };
+            match ended {
+                Ok(()) => return Ok(Some((found.into(), answer.e_tag.unwrap_or_default()))),
+                Err(reason) => cut = Some(reason),
             }
         }
-        Ok(Some((found.into(), answer.e_tag.unwrap_or_default())))
+        let reason = cut.unwrap_or_else(|| "it was never tried".to_owned());
+        Err(Failure::here("read", Cause::Unavailable, reason))
     }
 }
 

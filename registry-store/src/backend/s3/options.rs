@@ -51,7 +51,7 @@ pub struct S3Options {
     ///
     /// A transfer that finds no room waits, and so does its client.
     pub memory: u64,
-    /// How long a request is tried again that fails for want of the server. Default: 30 s.
+    /// How long a request is tried again that fails for want of the server, from when it failed first. Default: 30 s.
     pub retry_for: Duration,
     /// AWS's accelerated endpoint.
     pub accelerate: bool,
