@@ -18,7 +18,7 @@
 //! then what both write is the same.
 //!
 //! Memory: a transfer holds at most four parts ([`S3Options::part_size`]), all of them together
-//! [`S3Options::memory`].
+//! [`S3Options::memory`]; and four of them at a time gather pieces that are too small to be parts, some 10 MiB each.
 
 mod assemble;
 mod connect;
@@ -65,6 +65,8 @@ pub use options::{Encryption, LARGEST_PUT, S3Credentials, S3Options, SMALLEST_PA
 
 /// Independent requests in flight for one call.
 const PARALLEL: usize = 16;
+/// Transfers that gather small pieces at their ends at once.
+const GATHERING: usize = 4;
 /// Bytes that one permit of the budget stands for.
 const PERMIT: u64 = 64 << 10;
 
@@ -271,6 +273,9 @@ struct Bucket {
     memory: Arc<Semaphore>,
     /// How much of it a part takes.
     part_permits: u32,
+    /// Held by who gathers bytes at the end of a transfer. Not room of the above: who ends one may hold locks, and some of
+    /// that, which others wait for.
+    gathering: Semaphore,
     part_size: u64,
     copy_threshold: u64,
     copy_part_size: u64,
@@ -297,6 +302,7 @@ impl Bucket {
             claims: KeyedLocks::default(),
             memory: Arc::new(Semaphore::new(permits)),
             part_permits,
+            gathering: Semaphore::new(GATHERING),
             part_size: options.part_size,
             copy_threshold: options.copy_threshold.min(LARGEST_PUT),
             copy_part_size: options.copy_part_size,
@@ -316,7 +322,7 @@ impl Bucket {
         usize::try_from(self.part_size).unwrap_or(usize::MAX)
     }
 
-    /// Waits for room in memory for a part. For who holds none.
+    /// Waits for room in memory for a part. For who holds neither any nor a lock.
     async fn room_for_a_part(&self) -> OwnedSemaphorePermit {
         let room = self.memory.clone().acquire_many_owned(self.part_permits).await;
         room.expect("the semaphore is never closed")
