@@ -123,6 +123,11 @@ impl S3 {
         self.state().buckets.entry(name.to_owned()).or_default();
     }
 
+    /// Takes a bucket away with all that is in it.
+    pub fn remove_bucket(&self, name: &str) {
+        self.state().buckets.remove(name);
+    }
+
     /// Which S3 it is.
     pub const fn options(&self) -> &S3Options {
         &self.options

@@ -133,13 +133,12 @@ where
     words
 }
 
-/// What a status with a code means. Answers to HEAD have no code.
+/// What a status with a code means. Answers to HEAD have no body; of those the code is `NotFound`.
 fn judge(status: u16, code: Option<&str>) -> Cause {
     match (status, code.unwrap_or_default()) {
-        (_, "NoSuchKey") => Cause::NoSuchKey,
         (_, "NoSuchUpload") => Cause::NoSuchUpload,
-        (404, "" | "NotFound") => Cause::NoSuchKey,
-        // Such as a bucket that is not there: no word on the object.
+        (_, "NoSuchKey") | (404, "NotFound") => Cause::NoSuchKey,
+        // Such as a bucket that is not there, or a proxy that says so: no word on the object.
         (404, _) => Cause::Unavailable,
         (412 | 304, _) => Cause::Condition,
         (416, _) => Cause::Range,
@@ -191,6 +190,12 @@ impl Failure {
         Self { doubt: Doubt::None, ..self }
     }
 
+    /// The same of a look for the bucket: if it is not there, that is no word on any object.
+    pub(super) fn of_the_bucket(self) -> Self {
+        let is_gone = self.is(Cause::NoSuchKey);
+        Self { cause: if is_gone { Cause::Unavailable } else { self.cause }, ..self }
+    }
+
     /// May it have been done all the same?
     pub(super) fn is_uncertain(&self) -> bool {
         self.doubt > Doubt::None
@@ -238,8 +243,8 @@ mod tests {
     #[test]
     fn only_an_object_that_is_said_not_to_be_there_is_not_found() {
         assert_eq!(judge(404, Some("NoSuchKey")), Cause::NoSuchKey);
-        assert_eq!(judge(404, None), Cause::NoSuchKey);
-        for code in ["NoSuchBucket", "SomethingElse"] {
+        assert_eq!(judge(404, Some("NotFound")), Cause::NoSuchKey);
+        for code in ["NoSuchBucket", "SomethingElse", ""] {
             assert_eq!(judge(404, Some(code)), Cause::Unavailable, "{code}");
         }
     }

@@ -136,9 +136,8 @@ impl Requests {
 
     /// Is the bucket there, and open to us?
     pub(super) async fn head_bucket(&self) -> Outcome<()> {
-        self.small("open", || self.client.head_bucket().bucket(&self.bucket).send())
-            .await
-            .map(|_| ())
+        let send = || self.client.head_bucket().bucket(&self.bucket).send();
+        self.small("look for the bucket", send).await.map(|_| ()).map_err(Failure::of_the_bucket)
     }
 
     pub(super) async fn head(&self, name: &str) -> Outcome<Option<Found>> {
@@ -150,7 +149,11 @@ impl Requests {
                 meta: meta(found.content_length(), found.last_modified()),
                 etag: found.e_tag.unwrap_or_default(),
             })),
-            Err(failure) if failure.is(Cause::NoSuchKey) => Ok(None),
+            Err(failure) if failure.is(Cause::NoSuchKey) => {
+                // An answer to HEAD has no word on what it is that is not there.
+                self.head_bucket().await?;
+                Ok(None)
+            }
             Err(failure) => Err(failure),
         }
     }
