@@ -149,9 +149,8 @@ fn judge(status: u16, code: Option<&str>) -> Cause {
             Cause::Full
         }
         (501 | 405, _) => Cause::Unsupported,
-        (_, "RequestTimeout" | "InternalError") => Cause::Unavailable,
-        // Two conditional requests met, and it tells neither what came of it.
-        (409, _) => Cause::Unavailable,
+        // 409: two conditional requests met, and it tells neither what came of it.
+        (409, _) | (_, "RequestTimeout" | "InternalError") => Cause::Unavailable,
         (401 | 403, _)
         | (_, "AccessDenied" | "ExpiredToken" | "InvalidToken" | "AuthorizationHeaderMalformed") => {
             Cause::Denied

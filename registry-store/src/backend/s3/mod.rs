@@ -259,7 +259,7 @@ impl Backend for S3Backend {
 struct Bucket {
     /// For messages.
     name: String,
-    requests: Requests,
+    requests: Arc<Requests>,
     names: Names,
     abilities: Abilities,
     /// What the names of all that is the backend's own begin with, with a slash at its end.
@@ -294,7 +294,7 @@ impl Bucket {
         Self {
             name: options.bucket.clone(),
             private: names.prefix_of(&layout::private()),
-            requests,
+            requests: Arc::new(requests),
             names,
             abilities: Abilities::default(),
             locks: KeyedLocks::default(),
