@@ -68,22 +68,36 @@ impl Bucket {
         condition: &Condition,
     ) -> Outcome<()> {
         let mut beside = Vec::new();
-        if pieces.len() > MOST_PARTS / 2 {
-            pieces = self.grouped(pieces, &mut beside).await?;
-        }
+        let made = async {
+            if pieces.len() > MOST_PARTS / 2 {
+                pieces = self.grouped(pieces, &mut beside).await?;
+            }
+            self.join(pieces, name, condition).await.map(|_| ())
+        };
+        let made = made.await;
+        // Litter if it stays.
+        let _ = self.requests.delete_all(&beside).await;
+        made
+    }
+
+    /// Makes an object of pieces that are few enough to be parts, and tells its ETag.
+    async fn join(
+        &self,
+        pieces: Vec<Bytewise>,
+        name: &str,
+        condition: &Condition,
+    ) -> Outcome<String> {
         let length = pieces.iter().map(Bytewise::length).sum();
         let upload = self.requests.create_upload(name).await?;
         let made = async {
-            let parts =
-                self.parts(plan(pieces, self.copy_part_size(length)), name, &upload).await?;
-            self.complete(name, &upload, &parts, length, condition).await.map(|_| ())
+            let plan = plan(pieces, self.copy_part_size(length));
+            let parts = self.parts(plan, name, &upload).await?;
+            self.complete(name, &upload, &parts, length, condition).await
         };
         let made = made.await;
         if made.is_err() {
             self.abort(name, &upload).await;
         }
-        // Litter if it stays.
-        let _ = self.requests.delete_all(&beside).await;
         made
     }
 
@@ -98,10 +112,7 @@ impl Bucket {
             let name = self.temporary_name();
             beside.push(name.clone());
             let length = group.iter().map(Bytewise::length).sum();
-            let upload = self.requests.create_upload(&name).await?;
-            let plan = plan(group.to_vec(), self.copy_part_size(length));
-            let parts = self.parts(plan, &name, &upload).await?;
-            let etag = self.complete(&name, &upload, &parts, length, &Condition::Always).await?;
+            let etag = self.join(group.to_vec(), &name, &Condition::Always).await?;
             grouped.push(Bytewise::Stored(Source { name, etag }, 0..length));
         }
         Ok(grouped)
@@ -119,7 +130,7 @@ impl Bucket {
                     self.requests.copy_part(name, upload, number, &source, &range).await
                 }
                 Part::Gathered(pieces) => {
-                    let _room = self.room_for_a_part().await;
+                    let _alone = self.gathering.acquire().await;
                     let bytes = self.gather(&pieces).await?;
                     self.requests.upload_part(name, upload, number, &bytes).await
                 }
