@@ -82,6 +82,11 @@ impl Bucket {
     /// What is in it before an operation.
     pub(crate) async fn prepared(&self, scenario: &Scenario, process: &S3Backend) -> Objects {
         scenario.prepare(&store(process)).await;
+        self.objects()
+    }
+
+    /// What is in it.
+    pub(crate) fn objects(&self) -> Objects {
         let read = |name: String| {
             let bytes = self.s3().read(BUCKET, &name).unwrap();
             (name, bytes)
@@ -119,6 +124,16 @@ pub(crate) type Objects = BTreeMap<String, Bytes>;
 pub(crate) fn store(process: &S3Backend) -> Store {
     let backend: Arc<dyn Backend> = Arc::new(process.clone());
     Store::new(backend, StoreOptions::default())
+}
+
+/// Bytes that differ by their seed, and nowhere repeat soon.
+pub(crate) fn content(seed: usize, size: usize) -> Vec<u8> {
+    let words = (0..size.div_ceil(8)).map(|at| {
+        (at as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(seed as u32) ^ seed as u64
+    });
+    let mut bytes: Vec<u8> = words.flat_map(u64::to_le_bytes).collect();
+    bytes.truncate(size);
+    bytes
 }
 
 /// Chance by which waits before another try are as short as they can be, and names differ all the same.

@@ -1,13 +1,11 @@
 //! What a server can do is found out, and what that took is taken away.
 
-use registry_store::backend::s3::{Abilities, S3Backend, S3Options};
 use registry_store::backend::ErrorKind;
+use registry_store::backend::s3::{Abilities, S3Backend, S3Options};
 use registry_tests::backends::BUCKET;
 use registry_tests::s3::faults::{Failure, Fault};
 use registry_tests::s3::operation::Operation;
-use registry_tests::s3::options::{
-    ConditionalWrites, Honour, Listing, S3Options as ServerOptions,
-};
+use registry_tests::s3::options::{ConditionalWrites, Honour, Listing, S3Options as ServerOptions};
 
 use crate::fixture::{Bucket, kinds};
 
@@ -74,7 +72,9 @@ async fn faults_on_the_way_do_not_change_what_is_found() {
     for options in kinds() {
         let bucket = Bucket::new(options);
         let expected = bucket.process().abilities();
-        for fault in [Fault::LoseAnswer, Fault::DoAndDeny(Failure::InternalError), Fault::LoseRequest] {
+        for fault in
+            [Fault::LoseAnswer, Fault::DoAndDeny(Failure::InternalError), Fault::LoseRequest]
+        {
             for odd in [1, 0] {
                 bucket.s3().faults().clear();
                 bucket.s3().faults().when(move |asked| asked.nth % 2 == odd, fault.clone());

@@ -5,7 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::TryStreamExt as _;
 use registry_store::backend::s3::S3Backend;
-use registry_store::backend::{Backend as _, BackendExt as _, ErrorKind, Key, PutMode, ReadRange, Result};
+use registry_store::backend::{
+    Backend as _, BackendExt as _, ErrorKind, Key, PutMode, ReadRange, Result,
+};
 use registry_tests::backends::BUCKET;
 use registry_tests::s3::faults::Fault;
 use registry_tests::s3::operation::Operation;
