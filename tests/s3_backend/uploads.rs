@@ -2,9 +2,11 @@
 
 use std::iter::repeat_n;
 
+use registry_store::backend::s3::S3Options;
 use registry_store::digest::{Algorithm, Digest};
 use registry_store::error::Error;
 use registry_store::uploads::ResumeAt;
+use registry_tests::backends::{BUCKET, open};
 use registry_tests::s3::operation::Operation;
 use registry_tests::world::{body, no_body, pull, repository};
 
@@ -107,4 +109,32 @@ async fn a_blob_that_began_with_many_small_requests_is_whole() {
     let resume = ResumeAt { tip: Some(at.tip), offset: None };
     uploads.commit(at.id, resume, &digest, body(&[&content[100..]])).await.unwrap();
     assert!(pull(&a, &digest).await.unwrap() == content);
+}
+
+/// An upload of more parts than are taken as they come: two, in place of 5,000.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_blob_of_more_parts_than_an_upload_takes_is_whole_and_leaves_nothing_beside() {
+    for options in kinds() {
+        let bucket = Bucket::new(options);
+        let few = S3Options { plain_parts: 2, large_part: 6 << 20, ..bucket.options() };
+        let a = repository(&store(&open(few)), "a");
+        for size in [10 * MIB, 10 * MIB + 1, 22 * MIB, 29 * MIB] {
+            let whole = content(size, size);
+            let digest = Digest::sha256(&whole);
+            a.blobs().put(&digest, body(&[&whole])).await.unwrap();
+            assert!(pull(&a, &digest).await.unwrap() == whole, "{size}");
+
+            let pieces = content(size + 1, size);
+            let id = a.uploads().start(Algorithm::Sha256).await.unwrap().id;
+            for piece in pieces.chunks(5 * MIB) {
+                a.uploads().append(id, ResumeAt::default(), body(&[piece])).await.unwrap();
+            }
+            let digest = Digest::sha256(&pieces);
+            a.uploads().commit(id, ResumeAt::default(), &digest, no_body()).await.unwrap();
+            assert!(pull(&a, &digest).await.unwrap() == pieces, "{size}");
+        }
+        assert!(bucket.s3().uploads(BUCKET).is_empty());
+        let names = bucket.names();
+        assert!(!names.iter().any(|name| name.starts_with("_rs/")), "{names:?}");
+    }
 }

@@ -11,11 +11,6 @@ use super::options::{LARGEST_PUT, SMALLEST_PART};
 use super::read;
 use super::requests::{Condition, Outcome, Source};
 
-/// The most parts of one upload: S3's limit.
-const MOST_PARTS: usize = 10_000;
-/// Pieces that are put together beside where there are more of them than parts can be.
-const GROUP: usize = 5_000;
-
 /// Bytes that an object is to have.
 #[derive(Clone, Debug)]
 pub(super) enum Bytewise {
@@ -69,7 +64,7 @@ impl Bucket {
     ) -> Outcome<()> {
         let mut beside = Vec::new();
         let made = async {
-            if pieces.len() > MOST_PARTS / 2 {
+            if pieces.len() > self.plain_parts.into() {
                 pieces = self.grouped(pieces, &mut beside).await?;
             }
             self.join(pieces, name, condition).await.map(|_| ())
@@ -101,14 +96,15 @@ impl Bucket {
         made
     }
 
-    /// Many pieces as few, each put together at a name of its own, which is added to `beside`.
+    /// Many pieces as few, as many of them together as an upload has plain parts, each at a name of its own, which is
+    /// added to `beside`.
     async fn grouped(
         &self,
         pieces: Vec<Bytewise>,
         beside: &mut Vec<String>,
     ) -> Outcome<Vec<Bytewise>> {
         let mut grouped = Vec::new();
-        for group in pieces.chunks(GROUP) {
+        for group in pieces.chunks(self.plain_parts.into()) {
             let name = self.temporary_name();
             beside.push(name.clone());
             let length = group.iter().map(Bytewise::length).sum();
@@ -160,7 +156,7 @@ impl Bucket {
 
     /// Bytes of a part that is copied, at least, such that there are not too many.
     fn copy_part_size(&self, length: u64) -> u64 {
-        let least = length / (MOST_PARTS as u64 / 2);
+        let least = length / u64::from(self.plain_parts);
         self.copy_part_size.max(least).min(LARGEST_PUT / 2)
     }
 }

@@ -125,10 +125,14 @@ fn check(options: &S3Options) -> Result<()> {
     for (name, size, most) in [
         ("part_size", options.part_size, LARGEST_PUT),
         ("copy_part_size", options.copy_part_size, LARGEST_PUT),
+        ("large_part", options.large_part, LARGEST_PUT),
     ] {
         if !(SMALLEST_PART..=most).contains(&size) {
             return refuse(format!("{name}: expected {SMALLEST_PART} to {most}, found {size}"));
         }
+    }
+    if !(1..=5_000).contains(&options.plain_parts) {
+        return refuse(format!("plain_parts: expected 1 to 5000, found {}", options.plain_parts));
     }
     if options.copy_concurrency == 0 {
         return refuse("copy_concurrency: expected at least 1, found 0".to_owned());
@@ -280,6 +284,8 @@ struct Bucket {
     copy_threshold: u64,
     copy_part_size: u64,
     copy_concurrency: usize,
+    plain_parts: u16,
+    large_part: u64,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 }
@@ -307,6 +313,8 @@ impl Bucket {
             copy_threshold: options.copy_threshold.min(LARGEST_PUT),
             copy_part_size: options.copy_part_size,
             copy_concurrency: options.copy_concurrency,
+            plain_parts: options.plain_parts,
+            large_part: options.large_part,
             clock: options.clock.clone(),
             random: options.random.clone(),
         }

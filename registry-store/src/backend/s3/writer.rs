@@ -3,8 +3,10 @@
 //! Bytes are gathered to parts of one size; up to three of them are on their way while another fills. What is not
 //! longer than one part is put in one request. So a writer holds at most four parts, for an object of any size.
 //!
-//! S3 takes at most 10,000 parts. The first 5,000 are as they come; from there on the bytes go to an object beside,
-//! and of every 4 GiB of it the server makes one part: 20 TiB in all, with parts of 10 MiB.
+//! S3 takes at most 10,000 parts. The first 5,000 are as they come ([`S3Options::plain_parts`]); from there on the bytes
+//! go to an object beside, and of every 4 GiB of it the server makes one part: 20 TiB in all, with parts of 10 MiB.
+//!
+//! [`S3Options::plain_parts`]: super::S3Options::plain_parts
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,10 +27,6 @@ use super::requests::{Condition, Outcome, Source};
 const ON_THEIR_WAY: usize = 3;
 /// What a writer may hold without asking for room: many that hold so little are little.
 const UNCOUNTED: usize = 256 << 10;
-/// Parts that are as they come.
-const PLAIN_PARTS: i32 = 5_000;
-/// Bytes of those that come behind them.
-const LARGE_PART: u64 = 4 << 30;
 
 /// See the [module](self).
 pub(super) struct Writer {
@@ -96,7 +94,7 @@ impl Writer {
     pub(super) async fn append(&mut self, mut bytes: Bytes) -> Outcome<()> {
         let part_size = self.bucket.part_size();
         while !bytes.is_empty() {
-            if self.next > PLAIN_PARTS {
+            if self.next > self.bucket.plain_parts.into() {
                 return self.append_beside(bytes).await;
             }
             if self.room.is_none() && self.filling.len() + bytes.len() > UNCOUNTED {
@@ -170,7 +168,7 @@ impl Writer {
                 Box::new(Self::new(self.bucket.clone(), name))
             });
             beside.append(bytes).await?;
-            if beside.length >= LARGE_PART { self.fold().await } else { Ok(()) }
+            if beside.length >= self.bucket.large_part { self.fold().await } else { Ok(()) }
         }
         .boxed()
     }
