@@ -88,6 +88,7 @@ impl Tried {
         Self { cause, doubt: Doubt::Done, source: format!("{key}: {code}: {message}").into() }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "what maps errors hands them over")]
     pub(super) fn of<E>(error: SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,

@@ -38,8 +38,8 @@ pub struct S3Options {
     pub acl: Option<String>,
     /// Bytes of a part that is uploaded, [`SMALLEST_PART`] to [`LARGEST_PUT`]. Default: 10 MiB.
     ///
-    /// A transfer holds at most four parts. A blob of more than [`plain_parts`](Self::plain_parts) goes on in larger ones, that are
-    /// put together by the server; so this bounds memory and not the size of blobs.
+    /// A transfer holds at most four parts. A blob of more than [`plain_parts`](Self::plain_parts) goes on in larger ones,
+    /// that are put together by the server; so this bounds memory and not the size of blobs.
     pub part_size: u64,
     /// What is longer is copied in parts, at once. Default: 256 MiB.
     pub copy_threshold: u64,
