@@ -12,9 +12,7 @@ use registry_store::page::Page;
 use registry_store::repository::Repository;
 use registry_tests::backends::{CountedBackend, Counts, Method};
 use registry_tests::documents::{descriptor_of, image, image_document, manifest};
-use registry_tests::world::repository;
-
-use crate::scenarios::store_on;
+use registry_tests::world::{repository, store_on};
 
 /// A repository on memory, counted.
 struct Counted {

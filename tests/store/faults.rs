@@ -3,9 +3,9 @@
 use registry_store::backend::ErrorKind;
 use registry_store::error::Error;
 use registry_tests::backends::{Fault, FaultyBackend, Moment};
-use registry_tests::world::World;
+use registry_tests::world::{World, store_on};
 
-use crate::scenarios::{SCENARIOS, store_on};
+use crate::scenarios::SCENARIOS;
 
 /// Calls an operation may need, with room; more would mean that the fault is never met.
 const MOST_CALLS: u64 = 300;

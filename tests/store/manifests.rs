@@ -11,10 +11,8 @@ use registry_tests::backends::{CountedBackend, Method};
 use registry_tests::documents::{
     descriptor, descriptor_of, image, image_document, index, manifest, push_image, push_manifest,
 };
-use registry_tests::world::{self, World, push};
+use registry_tests::world::{self, World, push, store_on};
 use serde_json::{Value, json};
-
-use crate::scenarios::store_on;
 
 on_every_backend!(
     a_manifest_is_read_back_as_it_was_pushed,

@@ -10,9 +10,7 @@ use registry_store::reference::{Reference, Tag};
 use registry_store::repository::Repository;
 use registry_tests::backends::{GatedBackend, Method, Moment};
 use registry_tests::documents::{image, image_document, manifest, push_manifest};
-use registry_tests::world::{World, push, repository};
-
-use crate::scenarios::store_on;
+use registry_tests::world::{World, push, repository, store_on};
 
 on_every_backend!(
     a_tag_is_written_if_it_is_absent_and_never_overwritten,

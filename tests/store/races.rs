@@ -14,9 +14,7 @@ use registry_store::repository::Repository;
 use registry_store::uploads::ResumeAt;
 use registry_tests::backends::{Fault, FaultyBackend, GatedBackend, Method, Moment};
 use registry_tests::documents::{image, push_image, push_manifest};
-use registry_tests::world::{World, pull, push, repository};
-
-use crate::scenarios::store_on;
+use registry_tests::world::{World, pull, push, repository, store_on};
 
 // Where what is visible is durable, one look is enough: see below.
 on_every_backend_that_is_looked_at_twice!(

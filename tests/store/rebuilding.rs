@@ -16,10 +16,8 @@ use registry_tests::documents::{
     descriptor_of, image, image_document, manifest, push_image, push_manifest,
 };
 use registry_tests::polls::drop_after_polls;
-use registry_tests::world::{World, push, repository};
+use registry_tests::world::{World, push, repository, store_on};
 use serde_json::json;
-
-use crate::scenarios::store_on;
 
 on_every_backend!(
     a_manifest_that_another_program_wrote_is_listed_once_it_is_rebuilt,

@@ -7,10 +7,8 @@ use registry_tests::backends::{Fault, FaultyBackend, Method, Moment};
 use registry_tests::documents::{
     descriptor, descriptor_of, image, image_document, manifest, push_manifest,
 };
-use registry_tests::world::{self, World, push};
+use registry_tests::world::{self, World, push, store_on};
 use serde_json::json;
-
-use crate::scenarios::store_on;
 
 on_every_backend!(
     a_subject_without_referrers_has_none,

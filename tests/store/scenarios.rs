@@ -1,7 +1,5 @@
 //! Operations that can be interrupted, and what must hold whenever one was.
 
-use std::sync::Arc;
-
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use registry_store::digest::{Algorithm, Digest};
@@ -273,9 +271,4 @@ fn gone_is_fine(result: Result<()>) -> Result<()> {
         Err(Error::ManifestUnknown { .. }) => Ok(()),
         other => other,
     }
-}
-
-/// A store on a wrapper of what is below another.
-pub(crate) fn store_on(backend: impl registry_store::backend::Backend) -> Store {
-    Store::new(Arc::new(backend), registry_store::options::StoreOptions::default())
 }

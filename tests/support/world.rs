@@ -104,6 +104,11 @@ fn options(clock: &Arc<TestClock>, random: &Arc<TestRandom>) -> StoreOptions {
     StoreOptions { clock: clock.clone(), random: random.clone(), ..StoreOptions::default() }
 }
 
+/// A store on a wrapper of what is below another.
+pub fn store_on(backend: impl Backend) -> Store {
+    Store::new(Arc::new(backend), StoreOptions::default())
+}
+
 /// A repository of a store, by a name that is known to be good.
 pub fn repository(store: &Store, name: &str) -> Repository {
     store.repository(&name.parse().expect("a test's names are of the grammar"))

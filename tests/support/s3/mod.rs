@@ -59,7 +59,7 @@ use faults::Faults;
 use operation::Operation;
 use options::S3Options;
 use record::{Record, Recorded};
-use state::{Bucket, Object, State};
+use state::{Attributes, Bucket, Object, State, Upload};
 
 /// Buckets with what is in them, whoever serves them.
 #[derive(Debug)]
@@ -121,6 +121,11 @@ impl S3 {
     /// Makes a bucket, unless it is there.
     pub fn create_bucket(&self, name: &str) {
         self.state().buckets.entry(name.to_owned()).or_default();
+    }
+
+    /// Takes a bucket away with all that is in it.
+    pub fn remove_bucket(&self, name: &str) {
+        self.state().buckets.remove(name);
     }
 
     /// Which S3 it is.
@@ -204,6 +209,18 @@ impl S3 {
             ..Object::of_nothing()
         };
         self.state().write(bucket, key, Some(object)).expect("a test knows its buckets");
+    }
+
+    /// Begins an upload in parts without a request, as one that died did.
+    pub fn begin_upload(&self, bucket: &str, key: &str) {
+        let begun = self.options.clock.now();
+        let mut state = self.state();
+        state.writes += 1;
+        let id = format!("{:012x}", state.writes);
+        let (attributes, parts) = (Attributes::default(), BTreeMap::new());
+        let upload = Upload { begun, attributes, checksum: None, parts };
+        let bucket = state.bucket(bucket).expect("a test knows its buckets");
+        bucket.uploads.insert((key.to_owned(), id), upload);
     }
 
     /// Takes an object away without a request, if it is there.

@@ -11,11 +11,6 @@ use super::options::{LARGEST_PUT, SMALLEST_PART};
 use super::read;
 use super::requests::{Condition, Outcome, Source};
 
-/// The most parts of one upload: S3's limit.
-const MOST_PARTS: usize = 10_000;
-/// Pieces that are put together beside where there are more of them than parts can be.
-const GROUP: usize = 5_000;
-
 /// Bytes that an object is to have.
 #[derive(Clone, Debug)]
 pub(super) enum Bytewise {
@@ -68,40 +63,52 @@ impl Bucket {
         condition: &Condition,
     ) -> Outcome<()> {
         let mut beside = Vec::new();
-        if pieces.len() > MOST_PARTS / 2 {
-            pieces = self.grouped(pieces, &mut beside).await?;
-        }
-        let length = pieces.iter().map(Bytewise::length).sum();
-        let upload = self.requests.create_upload(name).await?;
         let made = async {
-            let parts =
-                self.parts(plan(pieces, self.copy_part_size(length)), name, &upload).await?;
-            self.complete(name, &upload, &parts, length, condition).await.map(|_| ())
+            if pieces.len() > self.plain_parts.into() {
+                pieces = self.grouped(pieces, &mut beside).await?;
+            }
+            self.join(pieces, name, condition).await.map(|_| ())
         };
         let made = made.await;
-        if made.is_err() {
-            self.abort(name, &upload).await;
-        }
         // Litter if it stays.
         let _ = self.requests.delete_all(&beside).await;
         made
     }
 
-    /// Many pieces as few, each put together at a name of its own, which is added to `beside`.
+    /// Makes an object of pieces that are few enough to be parts, and tells its ETag.
+    async fn join(
+        &self,
+        pieces: Vec<Bytewise>,
+        name: &str,
+        condition: &Condition,
+    ) -> Outcome<String> {
+        let length = pieces.iter().map(Bytewise::length).sum();
+        let upload = self.requests.create_upload(name).await?;
+        let made = async {
+            let plan = plan(pieces, self.copy_part_size(length));
+            let parts = self.parts(plan, name, &upload).await?;
+            self.complete(name, &upload, &parts, length, condition).await
+        };
+        let made = made.await;
+        if made.is_err() {
+            self.abort(name, &upload).await;
+        }
+        made
+    }
+
+    /// Many pieces as few, as many of them together as an upload has plain parts, each at a name of its own, which is
+    /// added to `beside`.
     async fn grouped(
         &self,
         pieces: Vec<Bytewise>,
         beside: &mut Vec<String>,
     ) -> Outcome<Vec<Bytewise>> {
         let mut grouped = Vec::new();
-        for group in pieces.chunks(GROUP) {
+        for group in pieces.chunks(self.plain_parts.into()) {
             let name = self.temporary_name();
             beside.push(name.clone());
             let length = group.iter().map(Bytewise::length).sum();
-            let upload = self.requests.create_upload(&name).await?;
-            let plan = plan(group.to_vec(), self.copy_part_size(length));
-            let parts = self.parts(plan, &name, &upload).await?;
-            let etag = self.complete(&name, &upload, &parts, length, &Condition::Always).await?;
+            let etag = self.join(group.to_vec(), &name, &Condition::Always).await?;
             grouped.push(Bytewise::Stored(Source { name, etag }, 0..length));
         }
         Ok(grouped)
@@ -119,7 +126,7 @@ impl Bucket {
                     self.requests.copy_part(name, upload, number, &source, &range).await
                 }
                 Part::Gathered(pieces) => {
-                    let _room = self.room_for_a_part().await;
+                    let _alone = self.gathering.acquire().await;
                     let bytes = self.gather(&pieces).await?;
                     self.requests.upload_part(name, upload, number, &bytes).await
                 }
@@ -149,7 +156,7 @@ impl Bucket {
 
     /// Bytes of a part that is copied, at least, such that there are not too many.
     fn copy_part_size(&self, length: u64) -> u64 {
-        let least = length / (MOST_PARTS as u64 / 2);
+        let least = length / u64::from(self.plain_parts);
         self.copy_part_size.max(least).min(LARGEST_PUT / 2)
     }
 }

@@ -102,14 +102,8 @@ impl Tried {
                 let doubt = if is_uncertain { Doubt::Done } else { Doubt::None };
                 (cause, doubt)
             }
-            SdkError::ResponseError(answer) => {
-                let status = answer.raw().status().as_u16();
-                let is_done = status < 400;
-                (
-                    if is_done || status >= 500 { Cause::Unavailable } else { Cause::Other },
-                    Doubt::Done,
-                )
-            }
+            // It could not be read to its end, whatever it was going to say.
+            SdkError::ResponseError(_) => (Cause::Unavailable, Doubt::Done),
             SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) => {
                 (Cause::Unavailable, Doubt::Later)
             }
@@ -140,12 +134,12 @@ where
     words
 }
 
-/// What a status with a code means. Answers to HEAD have no code.
+/// What a status with a code means. Answers to HEAD have no body; of those the code is `NotFound`.
 fn judge(status: u16, code: Option<&str>) -> Cause {
     match (status, code.unwrap_or_default()) {
         (_, "NoSuchUpload") => Cause::NoSuchUpload,
-        (_, "NoSuchKey") | (404, "" | "NotFound") => Cause::NoSuchKey,
-        // Such as a bucket that is not there: no word on the object.
+        (_, "NoSuchKey") | (404, "NotFound") => Cause::NoSuchKey,
+        // Such as a bucket that is not there, or a proxy that says so: no word on the object.
         (404, _) => Cause::Unavailable,
         (412 | 304, _) => Cause::Condition,
         (416, _) => Cause::Range,
@@ -157,7 +151,7 @@ fn judge(status: u16, code: Option<&str>) -> Cause {
         }
         (501 | 405, _) => Cause::Unsupported,
         // 409: two conditional requests met, and it tells neither what came of it.
-        (_, "RequestTimeout" | "InternalError") | (409, _) => Cause::Unavailable,
+        (409, _) | (_, "RequestTimeout" | "InternalError") => Cause::Unavailable,
         (401 | 403, _)
         | (_, "AccessDenied" | "ExpiredToken" | "InvalidToken" | "AuthorizationHeaderMalformed") => {
             Cause::Denied
@@ -194,6 +188,12 @@ impl Failure {
     /// The same of a request that changes nothing, whatever becomes of it.
     pub(super) fn of_a_look(self) -> Self {
         Self { doubt: Doubt::None, ..self }
+    }
+
+    /// The same of a look for the bucket: if it is not there, that is no word on any object.
+    pub(super) fn of_the_bucket(self) -> Self {
+        let is_gone = self.is(Cause::NoSuchKey);
+        Self { cause: if is_gone { Cause::Unavailable } else { self.cause }, ..self }
     }
 
     /// May it have been done all the same?
@@ -243,8 +243,8 @@ mod tests {
     #[test]
     fn only_an_object_that_is_said_not_to_be_there_is_not_found() {
         assert_eq!(judge(404, Some("NoSuchKey")), Cause::NoSuchKey);
-        assert_eq!(judge(404, None), Cause::NoSuchKey);
-        for code in ["NoSuchBucket", "SomethingElse"] {
+        assert_eq!(judge(404, Some("NotFound")), Cause::NoSuchKey);
+        for code in ["NoSuchBucket", "SomethingElse", ""] {
             assert_eq!(judge(404, Some(code)), Cause::Unavailable, "{code}");
         }
     }

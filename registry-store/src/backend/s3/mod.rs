@@ -18,7 +18,7 @@
 //! then what both write is the same.
 //!
 //! Memory: a transfer holds at most four parts ([`S3Options::part_size`]), all of them together
-//! [`S3Options::memory`].
+//! [`S3Options::memory`]; and four of them at a time gather pieces that are too small to be parts, some 10 MiB each.
 
 mod assemble;
 mod connect;
@@ -65,6 +65,8 @@ pub use options::{Encryption, LARGEST_PUT, S3Credentials, S3Options, SMALLEST_PA
 
 /// Independent requests in flight for one call.
 const PARALLEL: usize = 16;
+/// Transfers that gather small pieces at their ends at once.
+const GATHERING: usize = 4;
 /// Bytes that one permit of the budget stands for.
 const PERMIT: u64 = 64 << 10;
 
@@ -123,10 +125,14 @@ fn check(options: &S3Options) -> Result<()> {
     for (name, size, most) in [
         ("part_size", options.part_size, LARGEST_PUT),
         ("copy_part_size", options.copy_part_size, LARGEST_PUT),
+        ("large_part", options.large_part, LARGEST_PUT),
     ] {
         if !(SMALLEST_PART..=most).contains(&size) {
             return refuse(format!("{name}: expected {SMALLEST_PART} to {most}, found {size}"));
         }
+    }
+    if !(1..=5_000).contains(&options.plain_parts) {
+        return refuse(format!("plain_parts: expected 1 to 5000, found {}", options.plain_parts));
     }
     if options.copy_concurrency == 0 {
         return refuse("copy_concurrency: expected at least 1, found 0".to_owned());
@@ -257,7 +263,7 @@ impl Backend for S3Backend {
 struct Bucket {
     /// For messages.
     name: String,
-    requests: Requests,
+    requests: Arc<Requests>,
     names: Names,
     abilities: Abilities,
     /// What the names of all that is the backend's own begin with, with a slash at its end.
@@ -271,10 +277,15 @@ struct Bucket {
     memory: Arc<Semaphore>,
     /// How much of it a part takes.
     part_permits: u32,
+    /// Held by who gathers bytes at the end of a transfer. Not room of the above: who ends one may hold locks, and some of
+    /// that, which others wait for.
+    gathering: Semaphore,
     part_size: u64,
     copy_threshold: u64,
     copy_part_size: u64,
     copy_concurrency: usize,
+    plain_parts: u16,
+    large_part: u64,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 }
@@ -289,7 +300,7 @@ impl Bucket {
         Self {
             name: options.bucket.clone(),
             private: names.prefix_of(&layout::private()),
-            requests,
+            requests: Arc::new(requests),
             names,
             abilities: Abilities::default(),
             locks: KeyedLocks::default(),
@@ -297,10 +308,13 @@ impl Bucket {
             claims: KeyedLocks::default(),
             memory: Arc::new(Semaphore::new(permits)),
             part_permits,
+            gathering: Semaphore::new(GATHERING),
             part_size: options.part_size,
             copy_threshold: options.copy_threshold.min(LARGEST_PUT),
             copy_part_size: options.copy_part_size,
             copy_concurrency: options.copy_concurrency,
+            plain_parts: options.plain_parts,
+            large_part: options.large_part,
             clock: options.clock.clone(),
             random: options.random.clone(),
         }
@@ -316,7 +330,7 @@ impl Bucket {
         usize::try_from(self.part_size).unwrap_or(usize::MAX)
     }
 
-    /// Waits for room in memory for a part. For who holds none.
+    /// Waits for room in memory for a part. For who holds neither any nor a lock.
     async fn room_for_a_part(&self) -> OwnedSemaphorePermit {
         let room = self.memory.clone().acquire_many_owned(self.part_permits).await;
         room.expect("the semaphore is never closed")

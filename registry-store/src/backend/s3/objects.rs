@@ -10,10 +10,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::Bucket;
 use super::fault::{Cause, Doubt, Failure};
+use super::read::{ATTEMPTS, SILENCE};
 use super::requests::{Condition, Outcome, PAGE};
 use crate::backend::{
     DeleteIf, Error, ErrorKind, Key, LockGuard, LockMode, Meta, PointIf, Pointed, Put, PutMode,
@@ -26,6 +27,8 @@ use crate::layout;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long it rests between two looks.
 const REST: Duration = Duration::from_millis(50);
+/// How long who takes notes away rests at most between two tries.
+const LONGEST_REST: Duration = Duration::from_secs(10);
 /// A note as old as that is one of a process that died: no request that it sent can be under way any more.
 const STALE: Duration = Duration::from_mins(15);
 
@@ -122,12 +125,11 @@ impl Bucket {
         let claim = if is_conditional { None } else { Some(self.claim(key).await?) };
         let written = match condition {
             PointIf::Always => Ok(true),
-            PointIf::Absent => self.put_if_absent(key, bytes).await,
+            PointIf::Absent => self.make_if_absent(key, bytes).await,
             PointIf::Holds(expected) => self.replace_if(key, bytes, &expected).await,
         };
         if let Some((claim, _alone)) = claim {
-            // One that stays is stale in a while.
-            let _ = self.requests.delete(&claim).await;
+            self.take_away(vec![claim]).await;
         }
         written.map_err(|failure| failure.at(key))
     }
@@ -154,8 +156,14 @@ impl Bucket {
                 }
                 Ok(is_mine)
             };
-            if claimed.await.map_err(|failure: Failure| failure.at(key))? {
-                return Ok((claim, alone));
+            match claimed.await {
+                Ok(true) => return Ok((claim, alone)),
+                Ok(false) => {}
+                Err(failure) => {
+                    let failure: Failure = failure;
+                    self.take_away(vec![claim]).await;
+                    return Err(failure.at(key));
+                }
             }
             if begun.elapsed() > PATIENCE {
                 let reason = "another process is about to write it, or died doing so";
@@ -164,6 +172,46 @@ impl Bucket {
             let [chance, ..] = self.random.bytes();
             sleep(REST.mul_f64(1.0 + f64::from(chance) / 64.0)).await;
         }
+    }
+
+    /// As [`Bucket::put_if_absent`], but tells what is there by its own hand, though the answer to that was lost, from
+    /// what others have written.
+    async fn make_if_absent(&self, key: &Key, bytes: &Bytes) -> Outcome<bool> {
+        if !self.abilities.put_if_absent {
+            return self.put_if_absent(key, bytes).await;
+        }
+        let name = self.names.of(key);
+        match self.requests.put(&name, bytes, &Condition::Absent).await {
+            Err(failure) if failure.is_uncertain() && failure.is(Cause::Condition) => {
+                self.holds(&name, bytes).await
+            }
+            put => unless_condition(put),
+        }
+    }
+
+    /// Does a small object hold just these bytes?
+    async fn holds(&self, name: &str, bytes: &Bytes) -> Outcome<bool> {
+        let found = self.read_small(name, bytes.len()).await?;
+        Ok(found.is_some_and(|(found, _)| found == *bytes))
+    }
+
+    /// Takes notes and claims away, which hold others up until they are stale. If that cannot be done now, as in an
+    /// outage, it is tried again beside all else.
+    async fn take_away(&self, notes: Vec<String>) {
+        if notes.is_empty() || self.requests.delete_all(&notes).await.is_ok() {
+            return;
+        }
+        let requests = self.requests.clone();
+        tokio::spawn(async move {
+            let (begun, mut rest) = (Instant::now(), REST);
+            while begun.elapsed() < STALE {
+                sleep(rest).await;
+                if requests.delete_all(&notes).await.is_ok() {
+                    return;
+                }
+                rest = (2 * rest).min(LONGEST_REST);
+            }
+        });
     }
 
     async fn replace_if(&self, key: &Key, bytes: &Bytes, expected: &Bytes) -> Outcome<bool> {
@@ -181,9 +229,10 @@ impl Bucket {
         match self.requests.put(&name, bytes, &condition).await {
             // Perhaps by a try before this one.
             Err(failure) if failure.is_uncertain() && failure.is(Cause::Condition) => {
-                let found = self.read_small(&name, bytes.len()).await?;
-                Ok(found.is_some_and(|(found, _)| found == *bytes))
+                self.holds(&name, bytes).await
             }
+            // It was deleted since it was read.
+            Err(failure) if failure.is(Cause::NoSuchKey) => Ok(false),
             put => unless_condition(put),
         }
     }
@@ -228,15 +277,17 @@ impl Bucket {
     pub(super) async fn delete_if(&self, key: &Key, condition: &DeleteIf) -> Result<bool> {
         let notes = self.notes_for(key, condition.unless.as_ref());
         let text = Bytes::from(key.to_string());
-        for note in &notes {
-            let noted = self.requests.put(note, &text, &Condition::Always).await;
-            noted.map_err(|failure| failure.at(key))?;
-        }
-        let deleted = self.delete_noted(key, condition).await;
+        let deleted = async {
+            for note in &notes {
+                let noted = self.requests.put(note, &text, &Condition::Always).await;
+                noted.map_err(Failure::of_a_look)?;
+            }
+            self.delete_noted(key, condition).await
+        };
+        let deleted = deleted.await;
         let doubt = deleted.as_ref().map_or_else(|failure| failure.doubt, |(_, doubt)| *doubt);
-        if doubt < Doubt::Later && !notes.is_empty() {
-            // Those that stay are stale in a while.
-            let _ = self.requests.delete_all(&notes).await;
+        if doubt < Doubt::Later {
+            self.take_away(notes).await;
         }
         deleted.map(|(deleted, _)| deleted).map_err(|failure| failure.at(key))
     }
@@ -282,20 +333,32 @@ impl Bucket {
 
     /// A small object and its ETag; `None` if there is none. Of a longer one than is expected only the length counts.
     async fn read_small(&self, name: &str, expected: usize) -> Outcome<Option<(Bytes, String)>> {
-        let mut answer = match self.requests.get(name, None, None).await {
-            Ok(answer) => answer,
-            Err(failure) if failure.is(Cause::NoSuchKey) => return Ok(None),
-            Err(failure) => return Err(failure),
-        };
-        let mut found = Vec::new();
-        while found.len() <= expected {
-            match answer.body.next().await {
-                Some(Ok(bytes)) => found.extend_from_slice(&bytes),
-                Some(Err(error)) => return Err(Failure::cut("read", error)),
-                None => break,
+        let mut cut = None;
+        for _ in 0..ATTEMPTS {
+            let mut answer = match self.requests.get(name, None, None).await {
+                Ok(answer) => answer,
+                Err(failure) if failure.is(Cause::NoSuchKey) => return Ok(None),
+                Err(failure) => return Err(failure),
+            };
+            let mut found = Vec::new();
+            let ended = loop {
+                if found.len() > expected {
+                    break Ok(());
+                }
+                match timeout(SILENCE, answer.body.next()).await {
+                    Ok(Some(Ok(bytes))) => found.extend_from_slice(&bytes),
+                    Ok(Some(Err(error))) => break Err(error.to_string()),
+                    Ok(None) => break Ok(()),
+                    Err(_) => break Err(format!("not a byte for {SILENCE:?}")),
+                }
+            };
+            match ended {
+                Ok(()) => return Ok(Some((found.into(), answer.e_tag.unwrap_or_default()))),
+                Err(reason) => cut = Some(reason),
             }
         }
-        Ok(Some((found.into(), answer.e_tag.unwrap_or_default())))
+        let reason = cut.unwrap_or_else(|| "it was never tried".to_owned());
+        Err(Failure::here("read", Cause::Unavailable, reason))
     }
 }
 

@@ -38,20 +38,26 @@ pub struct S3Options {
     pub acl: Option<String>,
     /// Bytes of a part that is uploaded, [`SMALLEST_PART`] to [`LARGEST_PUT`]. Default: 10 MiB.
     ///
-    /// A transfer holds at most four parts. A blob of more than 5,000 such parts goes on in larger ones, that are
-    /// put together by the server; so this bounds memory and not the size of blobs.
+    /// A transfer holds at most four parts. A blob of more than [`plain_parts`](Self::plain_parts) goes on in larger ones,
+    /// that are put together by the server; so this bounds memory and not the size of blobs.
     pub part_size: u64,
     /// What is longer is copied in parts, at once. Default: 256 MiB.
     pub copy_threshold: u64,
     /// Bytes of such a part, at least; at most twice as much. Default: 128 MiB.
     pub copy_part_size: u64,
+    /// How many parts of an upload are as they come, 1 to 5,000: half of what the server takes. Default: 5,000.
+    ///
+    /// What comes behind them is written beside, and becomes larger parts.
+    pub plain_parts: u16,
+    /// Bytes of such a larger part, [`SMALLEST_PART`] to [`LARGEST_PUT`]. Default: 4 GiB.
+    pub large_part: u64,
     /// How many parts of one object are copied at once. Default: 16.
     pub copy_concurrency: usize,
     /// The most bytes of parts in memory for all transfers of the process together. Default: 256 MiB.
     ///
     /// A transfer that finds no room waits, and so does its client.
     pub memory: u64,
-    /// How long a request is tried again that fails for want of the server. Default: 30 s.
+    /// How long a request is tried again that fails for want of the server, from when it failed first. Default: 30 s.
     pub retry_for: Duration,
     /// AWS's accelerated endpoint.
     pub accelerate: bool,
@@ -107,6 +113,8 @@ impl S3Options {
             part_size: 10 << 20,
             copy_threshold: 256 << 20,
             copy_part_size: 128 << 20,
+            plain_parts: 5_000,
+            large_part: 4 << 30,
             copy_concurrency: 16,
             memory: 256 << 20,
             retry_for: Duration::from_secs(30),

@@ -51,13 +51,7 @@ async fn abilities(requests: &Requests, place: &str) -> Outcome<Abilities> {
     let matches = Condition::Matches(etag);
     let put_if_match = put_if_match && requests.put(&there, &old, &matches).await.is_ok();
 
-    let upload = requests.create_upload(&there).await?;
-    let part = requests.upload_part(&there, &upload, 1, &new).await?;
-    let completed = requests.complete(&there, &upload, &[part], &Condition::Absent).await;
-    let complete_if_absent = honours(completed.map(|_| String::new()))?;
-    if complete_if_absent {
-        requests.abort(&there, &upload).await?;
-    }
+    let complete_if_absent = completes_if_absent(requests, &there, &new).await?;
 
     let found = requests.head(&other).await?;
     let source = Source { name: other, etag: found.map(|found| found.etag).unwrap_or_default() };
@@ -77,6 +71,23 @@ async fn abilities(requests: &Requests, place: &str) -> Outcome<Abilities> {
         copy_if_absent,
         delete_if_match,
     })
+}
+
+/// Is the condition of a completion heeded, where there is an object? Whatever becomes of the upload, it is aborted.
+async fn completes_if_absent(requests: &Requests, name: &str, bytes: &Bytes) -> Outcome<bool> {
+    let upload = requests.create_upload(name).await?;
+    let tried = async {
+        let part = requests.upload_part(name, &upload, 1, bytes).await?;
+        let completed = requests.complete(name, &upload, &[part], &Condition::Absent).await;
+        match completed {
+            // By a try before this one.
+            Err(failure) if failure.is_uncertain() && failure.is(Cause::NoSuchUpload) => Ok(false),
+            completed => honours(completed),
+        }
+    };
+    let tried = tried.await;
+    requests.abort(name, &upload).await?;
+    tried
 }
 
 /// Was a condition heeded that did not hold?

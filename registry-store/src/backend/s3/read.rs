@@ -19,9 +19,9 @@ use crate::backend::{Body, Error, ErrorKind, Key, Object, ReadRange, Result};
 /// The longest part that is handed on.
 const PART: usize = 1 << 20;
 /// How often one read is taken up again without a byte in between.
-const ATTEMPTS: u32 = 4;
+pub(super) const ATTEMPTS: u32 = 4;
 /// How long the server may send nothing.
-const SILENCE: Duration = Duration::from_secs(30);
+pub(super) const SILENCE: Duration = Duration::from_secs(30);
 
 /// Opens an object, or a part of it. See [`Backend::read`](crate::backend::Backend::read).
 pub(super) async fn open(bucket: &Arc<Bucket>, key: &Key, range: ReadRange) -> Result<Object> {

@@ -48,13 +48,15 @@ impl Bucket {
 
     /// See [`Backend::quarantine`](crate::backend::Backend::quarantine).
     ///
-    /// Order: a copy among what is the backend's own → the object. A crash leaves both.
+    /// Order: a copy among what is the backend's own → the object, if it is still the one that was copied: another may
+    /// have come in its place, which is not what was to be put aside. A crash leaves both.
     pub(super) async fn quarantine(&self, key: &Key) -> Result<()> {
         let moved = async {
             let name = self.names.of(key);
             let Some(found) = self.requests.head(&name).await? else { return Ok(()) };
             let to = format!("{}quarantine/{}/{key}", self.private, self.random_name());
-            let (size, source) = (found.meta.size, Source { name: name.clone(), etag: found.etag });
+            let (size, source) =
+                (found.meta.size, Source { name: name.clone(), etag: found.etag.clone() });
             let copied = if size <= self.copy_threshold {
                 self.requests.copy(&source, size, &to, &Condition::Always).await.map(|_| ())
             } else {
@@ -68,11 +70,26 @@ impl Bucket {
                 }
                 copied => {
                     copied?;
-                    self.requests.delete(&name).await
+                    self.delete_this(&name, &found.etag).await
                 }
             }
         };
         moved.await.map_err(|failure| failure.at(key))
+    }
+
+    /// Deletes an object if it is still this one; where the server does not look, as of just before.
+    async fn delete_this(&self, name: &str, etag: &str) -> Outcome<()> {
+        let condition = self.abilities.delete_if_match.then(|| etag.to_owned());
+        if condition.is_none() {
+            let found = self.requests.head(name).await?;
+            if found.is_none_or(|found| found.etag != etag) {
+                return Ok(());
+            }
+        }
+        match self.requests.delete_telling(name, condition).await {
+            Err(failure) if failure.is(Cause::Condition) => Ok(()),
+            deleted => deleted.map(|_| ()),
+        }
     }
 
     /// See [`Backend::expire_staged`](crate::backend::Backend::expire_staged).

@@ -136,9 +136,8 @@ impl Requests {
 
     /// Is the bucket there, and open to us?
     pub(super) async fn head_bucket(&self) -> Outcome<()> {
-        self.small("open", || self.client.head_bucket().bucket(&self.bucket).send())
-            .await
-            .map(|_| ())
+        let send = || self.client.head_bucket().bucket(&self.bucket).send();
+        self.small("look for the bucket", send).await.map(|_| ()).map_err(Failure::of_the_bucket)
     }
 
     pub(super) async fn head(&self, name: &str) -> Outcome<Option<Found>> {
@@ -150,7 +149,11 @@ impl Requests {
                 meta: meta(found.content_length(), found.last_modified()),
                 etag: found.e_tag.unwrap_or_default(),
             })),
-            Err(failure) if failure.is(Cause::NoSuchKey) => Ok(None),
+            Err(failure) if failure.is(Cause::NoSuchKey) => {
+                // An answer to HEAD has no word on what it is that is not there.
+                self.head_bucket().await?;
+                Ok(None)
+            }
             Err(failure) => Err(failure),
         }
     }
@@ -185,8 +188,8 @@ impl Requests {
                 .body(ByteStream::from(bytes.clone()))
                 .send()
         };
-        let patience = self.patience_for(bytes.len() as u64);
-        let (answer, _) = self.patient("put", patience, send).await?;
+        let for_one = sending(bytes.len() as u64);
+        let (answer, _) = self.patient("put", for_one, send).await?;
         Ok(answer.e_tag.unwrap_or_default())
     }
 
@@ -309,8 +312,8 @@ impl Requests {
             let request = self.client.upload_part().bucket(&self.bucket).key(name).upload_id(id);
             request.part_number(number).body(ByteStream::from(bytes.clone())).send()
         };
-        let patience = self.patience_for(bytes.len() as u64);
-        let (answer, _) = self.patient("upload a part", patience, send).await?;
+        let for_one = sending(bytes.len() as u64);
+        let (answer, _) = self.patient("upload a part", for_one, send).await?;
         Ok(part(number, answer.e_tag))
     }
 
@@ -334,8 +337,8 @@ impl Requests {
                 .copy_source_range(format!("bytes={}-{last}", range.start))
                 .send()
         };
-        let patience = copying(range.end - range.start);
-        let (answer, _) = self.patient("copy a part", patience, send).await?;
+        let for_one = copying(range.end - range.start);
+        let (answer, _) = self.patient("copy a part", for_one, send).await?;
         let etag = answer.copy_part_result.and_then(|result| result.e_tag);
         Ok(part(number, etag))
     }
@@ -359,9 +362,8 @@ impl Requests {
                 .set_if_match(condition.if_match())
                 .send()
         };
-        let patience =
-            Patience { for_one: Duration::from_mins(5), for_all: Duration::from_mins(10) };
-        let (answer, _) = self.patient("complete an upload", patience, send).await?;
+        let for_one = Duration::from_mins(5);
+        let (answer, _) = self.patient("complete an upload", for_one, send).await?;
         Ok(answer.e_tag.unwrap_or_default())
     }
 
@@ -437,14 +439,14 @@ impl Requests {
         F: Future<Output = Result<T, E>>,
         Tried: From<E>,
     {
-        let patience = Patience { for_one: Duration::from_secs(10), for_all: self.retry_for };
-        self.patient(operation, patience, &mut send).await
+        self.patient(operation, Duration::from_secs(10), &mut send).await
     }
 
+    /// Sends what should be answered within a time.
     async fn patient<T, E, F>(
         &self,
         operation: &'static str,
-        patience: Patience,
+        for_one: Duration,
         mut send: impl FnMut() -> F,
     ) -> Outcome<(T, Doubt)>
     where
@@ -455,14 +457,8 @@ impl Requests {
             let sent = send();
             async { sent.await.map_err(Tried::from) }
         };
+        let patience = Patience { for_one, for_all: self.retry_for };
         self.retries.run(operation, patience, send).await
-    }
-
-    /// How long to wait where so many bytes go over the wire.
-    fn patience_for(&self, size: u64) -> Patience {
-        // 256 KiB a second.
-        let for_one = Duration::from_secs(15 + size / (256 << 10));
-        Patience { for_one, for_all: self.retry_for + 2 * for_one }
     }
 
     /// The object as the header of a copy has it.
@@ -480,11 +476,16 @@ where
     }
 }
 
+/// How long to wait where so many bytes go over the wire.
+fn sending(size: u64) -> Duration {
+    // 256 KiB a second.
+    Duration::from_secs(15 + size / (256 << 10))
+}
+
 /// How long to wait where the server copies so many bytes.
-fn copying(size: u64) -> Patience {
+fn copying(size: u64) -> Duration {
     // 4 MiB a second.
-    let for_one = Duration::from_secs(60 + size / (4 << 20));
-    Patience { for_one, for_all: 3 * for_one }
+    Duration::from_secs(60 + size / (4 << 20))
 }
 
 fn part(number: i32, etag: Option<String>) -> CompletedPart {

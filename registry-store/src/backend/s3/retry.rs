@@ -24,7 +24,8 @@ const FIRST_THROTTLED_WAIT: Duration = Duration::from_millis(400);
 /// How long any wait is at most.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// How long a try may take, and all tries together.
+/// How long a try may take, and how long one is tried again behind the first that failed: however long a request may
+/// take, an outage is told of soon.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
     pub(super) for_one: Duration,
@@ -56,7 +57,7 @@ impl Retries {
     where
         F: Future<Output = Result<T, Tried>>,
     {
-        let begun = Instant::now();
+        let mut failing_since = None;
         let mut doubt = Doubt::None;
         for waits in 0.. {
             let tried = match timeout(patience.for_one, send()).await {
@@ -70,7 +71,8 @@ impl Retries {
             };
             doubt = doubt.max(tried.doubt);
             let wait = self.wait(tried.cause, waits);
-            let has_time = begun.elapsed() + wait < patience.for_all;
+            let failing_since = *failing_since.get_or_insert_with(Instant::now);
+            let has_time = failing_since.elapsed() + wait < patience.for_all;
             if !tried.cause.is_passing() || !has_time || !self.withdraw() {
                 return Err(Failure::new(operation, tried, doubt));
             }
@@ -148,6 +150,25 @@ mod tests {
         let answer = retries.run("try", PATIENCE, std::future::pending::<Result<(), Tried>>);
         let failure = answer.await.unwrap_err();
         assert!(failure.is_uncertain() && failure.is(Cause::Unavailable));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_takes_long_is_tried_again_and_an_outage_is_told_of_as_soon() {
+        let retries = retries();
+        let patience = Patience { for_one: Duration::from_mins(5), ..PATIENCE };
+        let mut tries = 0;
+        let answer = retries.run("try", patience, || {
+            tries += 1;
+            let is_first = tries == 1;
+            async move {
+                sleep(Duration::from_mins(4)).await;
+                if is_first { failing(Cause::Unavailable) } else { Ok(()) }
+            }
+        });
+        answer.await.unwrap();
+        let begun = Instant::now();
+        retries.run("try", patience, || async { failing(Cause::Unavailable) }).await.unwrap_err();
+        assert!(begun.elapsed() <= patience.for_all);
     }
 
     #[tokio::test(start_paused = true)]

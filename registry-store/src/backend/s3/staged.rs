@@ -88,10 +88,16 @@ impl Staged for FinalStaged {
             None => abilities.complete_if_absent,
         };
         let bucket = self.bucket.clone();
-        let again = self.is_promoted;
+        if self.is_promoted {
+            // The bytes are there alone, if they are.
+            return match bucket.head(to).await? {
+                Some(found) if found.size == size => Ok(Promotion::Kept),
+                _ => Err(Error::new(ErrorKind::NotFound, "promote").at(to)),
+            };
+        }
         let writer = tokio::sync::Mutex::new(&mut self.writer);
         let placed = bucket
-            .place(to, size, is_conditional, again, |condition| {
+            .place(to, size, is_conditional, false, |condition| {
                 let writer = &writer;
                 async move { writer.lock().await.finish(&condition).await.map(|_| ()) }.boxed()
             })

@@ -3,8 +3,10 @@
 //! Bytes are gathered to parts of one size; up to three of them are on their way while another fills. What is not
 //! longer than one part is put in one request. So a writer holds at most four parts, for an object of any size.
 //!
-//! S3 takes at most 10,000 parts. The first 5,000 are as they come; from there on the bytes go to an object beside,
-//! and of every 4 GiB of it the server makes one part: 20 TiB in all, with parts of 10 MiB.
+//! S3 takes at most 10,000 parts. The first 5,000 are as they come ([`S3Options::plain_parts`]); from there on the bytes
+//! go to an object beside, and of every 4 GiB of it the server makes one part: 20 TiB in all, with parts of 10 MiB.
+//!
+//! [`S3Options::plain_parts`]: super::S3Options::plain_parts
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,10 +27,6 @@ use super::requests::{Condition, Outcome, Source};
 const ON_THEIR_WAY: usize = 3;
 /// What a writer may hold without asking for room: many that hold so little are little.
 const UNCOUNTED: usize = 256 << 10;
-/// Parts that are as they come.
-const PLAIN_PARTS: i32 = 5_000;
-/// Bytes of those that come behind them.
-const LARGE_PART: u64 = 4 << 30;
 
 /// See the [module](self).
 pub(super) struct Writer {
@@ -38,8 +36,8 @@ pub(super) struct Writer {
     /// Room in memory for what is filling.
     room: Option<OwnedSemaphorePermit>,
     upload: Option<String>,
-    /// Parts on their way, each with its room.
-    on_their_way: JoinSet<Outcome<(CompletedPart, OwnedSemaphorePermit)>>,
+    /// Parts on their way. Each gives its room back when it has arrived, whether or not this goes on.
+    on_their_way: JoinSet<Outcome<CompletedPart>>,
     parts: Vec<CompletedPart>,
     /// The number of the next part.
     next: i32,
@@ -96,7 +94,7 @@ impl Writer {
     pub(super) async fn append(&mut self, mut bytes: Bytes) -> Outcome<()> {
         let part_size = self.bucket.part_size();
         while !bytes.is_empty() {
-            if self.next > PLAIN_PARTS {
+            if self.next > self.bucket.plain_parts.into() {
                 return self.append_beside(bytes).await;
             }
             if self.room.is_none() && self.filling.len() + bytes.len() > UNCOUNTED {
@@ -113,30 +111,24 @@ impl Writer {
         Ok(())
     }
 
-    /// Room for one part. Only who holds none waits for it to be given back by others; who does takes its own again.
-    /// So each that holds some goes on, and gives it back in the end.
+    /// Room for one part.
+    ///
+    /// Who waits for it holds none but what its parts on their way give back by themselves, and no lock. So each that
+    /// holds some goes on as far as its client does.
     async fn find_room(&mut self) -> Outcome<OwnedSemaphorePermit> {
-        let permits = self.bucket.part_permits;
-        if self.on_their_way.is_empty() {
-            let room = self.bucket.memory.clone().acquire_many_owned(permits).await;
-            return Ok(room.expect("the semaphore is never closed"));
+        while self.on_their_way.len() >= ON_THEIR_WAY {
+            self.arrive().await?;
         }
-        if self.on_their_way.len() < ON_THEIR_WAY
-            && let Ok(room) = self.bucket.memory.clone().try_acquire_many_owned(permits)
-        {
-            return Ok(room);
-        }
-        self.arrive().await.map(|room| room.expect("one is on its way"))
+        Ok(self.bucket.room_for_a_part().await)
     }
 
-    /// Waits for a part that is on its way; `None` if there is none.
-    async fn arrive(&mut self) -> Outcome<Option<OwnedSemaphorePermit>> {
-        let Some(arrived) = self.on_their_way.join_next().await else { return Ok(None) };
+    /// Waits for a part that is on its way; `false` if there is none.
+    async fn arrive(&mut self) -> Outcome<bool> {
+        let Some(arrived) = self.on_their_way.join_next().await else { return Ok(false) };
         match arrived {
-            Ok(arrived) => {
-                let (part, room) = arrived?;
-                self.parts.push(part);
-                Ok(Some(room))
+            Ok(part) => {
+                self.parts.push(part?);
+                Ok(true)
             }
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             // The runtime is being shut down.
@@ -144,20 +136,17 @@ impl Writer {
         }
     }
 
-    /// Sends what has been gathered as a part.
+    /// Sends what has been gathered as a part, with the room that it has: what is too little to be counted has none.
     async fn send(&mut self) -> Outcome<()> {
         let upload = self.begin().await?;
-        let room = match self.room.take() {
-            Some(room) => room,
-            None => self.find_room().await?,
-        };
+        let room = self.room.take();
         let bytes = std::mem::take(&mut self.filling).freeze();
         let (bucket, name, number) = (self.bucket.clone(), self.name.clone(), self.next);
         self.next += 1;
         self.on_their_way.spawn(async move {
-            let part = bucket.requests.upload_part(&name, &upload, number, &bytes).await?;
-            drop(bytes);
-            Ok((part, room))
+            let part = bucket.requests.upload_part(&name, &upload, number, &bytes).await;
+            drop((bytes, room));
+            part
         });
         Ok(())
     }
@@ -179,7 +168,7 @@ impl Writer {
                 Box::new(Self::new(self.bucket.clone(), name))
             });
             beside.append(bytes).await?;
-            if beside.length >= LARGE_PART { self.fold().await } else { Ok(()) }
+            if beside.length >= self.bucket.large_part { self.fold().await } else { Ok(()) }
         }
         .boxed()
     }
@@ -197,7 +186,8 @@ impl Writer {
             let requests = &self.bucket.requests;
             let copied =
                 requests.copy_part(&self.name, &upload, self.next, &source, &(0..length)).await;
-            requests.delete(&source.name).await?;
+            // Litter if it stays.
+            let _ = requests.delete(&source.name).await;
             self.parts.push(copied?);
             self.next += 1;
             Ok(())
@@ -217,7 +207,7 @@ impl Writer {
             self.send().await?;
         }
         self.fold().await?;
-        while self.arrive().await?.is_some() {}
+        while self.arrive().await? {}
         self.parts.sort_by_key(|part| part.part_number);
         let upload = self.begin().await?;
         let completed =
