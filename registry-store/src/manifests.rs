@@ -260,7 +260,10 @@ impl Manifests {
             };
             match self.tags().point(tag, digest, condition).await? {
                 Pointed::Written => {}
-                Pointed::TargetGone => is_linked = false,
+                Pointed::TargetGone => {
+                    is_linked = false;
+                    self.tags().take_back(tag, digest).await?;
+                }
                 Pointed::Refused => return Err(self.overtaken(tag).await?),
             }
         }

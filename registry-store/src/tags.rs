@@ -152,10 +152,12 @@ impl Tags {
     }
 
     /// Removes every tag that points at a manifest, and tells `removed` of each. The caller holds the
-    /// repository's lock, exclusive. Where that lock does not reach other processes, a tag on the manifest stays
-    /// as long as there is an object `unless`: then it was pushed once more.
+    /// repository's lock, exclusive. In a second pass, when the manifest's link has gone, a tag on it stays as long as
+    /// there is that link, `unless`: then it was pushed once more.
     ///
-    /// A tag's history only tells which tags can be affected; what decides is where the tag points now.
+    /// A tag's history only tells which tags can be affected; what decides is where the tag points now. So where the
+    /// lock does not reach other processes, the first pass leaves the entry for the manifest, by which the second
+    /// finds a tag that is being pushed meanwhile.
     pub(crate) async fn remove_all_on(
         &self,
         digest: &Digest,
@@ -169,10 +171,14 @@ impl Tags {
             let page = backend.list_children_with(&place, &entry, after.as_deref(), MANY).await?;
             for tag in page.items.iter().filter_map(|(name, _)| name.parse::<Tag>().ok()) {
                 let only_on = OnlyOn { digest, unless };
-                if self.current(&tag).await? == Some(*digest)
-                    && self.remove(&tag, Some(only_on)).await?
-                {
-                    removed(tag);
+                match self.current(&tag).await? {
+                    Some(current) if current == *digest => {
+                        if self.remove(&tag, Some(only_on)).await? {
+                            removed(tag);
+                        }
+                    }
+                    None if unless.is_some() => self.remove_entries(&tag, &[*digest]).await?,
+                    _ => {}
                 }
             }
             after = page.next_after().map(|(name, _)| name.clone());
@@ -212,16 +218,27 @@ impl Tags {
             return Ok(false);
         }
         let place = |algorithm| self.layout.tag_index(tag, algorithm);
-        let entries = listing::digests(&self.shared, place, None, usize::MAX).await?.items;
+        let mut entries = listing::digests(&self.shared, place, None, usize::MAX).await?.items;
         match only_on {
             None => self.shared.backend.delete(&[current_link]).await?,
             Some(OnlyOn { digest, unless }) => {
                 let unless = unless.cloned();
+                let is_first_pass = unless.is_none();
                 if !link::delete_if(&self.shared, &current_link, digest, unless).await? {
                     return Ok(false);
                 }
+                if is_first_pass && !self.shared.backend.medium().locks_reach_processes {
+                    entries.retain(|entry| entry != digest);
+                }
             }
         }
+        self.remove_entries(tag, &entries).await?;
+        Ok(true)
+    }
+
+    /// Removes entries of the history of a tag that is gone. If it is there again, it gets back that of what it points
+    /// at.
+    async fn remove_entries(&self, tag: &Tag, entries: &[Digest]) -> Result<()> {
         for batch in entries.chunks(BATCH) {
             let keys: Vec<Key> =
                 batch.iter().map(|digest| self.layout.tag_index_link(tag, digest)).collect();
@@ -231,7 +248,14 @@ impl Tags {
             let entry = self.layout.tag_index_link(tag, &digest);
             link::write(&self.shared, &entry, &digest).await?;
         }
-        Ok(true)
+        Ok(())
+    }
+
+    /// Removes a tag that was pointed at a manifest which has gone meanwhile, unless either was pushed since.
+    pub(crate) async fn take_back(&self, tag: &Tag, digest: &Digest) -> Result<()> {
+        let link = self.layout.revision_link(digest);
+        let only_on = OnlyOn { digest, unless: Some(&link) };
+        self.remove(tag, Some(only_on)).await.map(|_| ())
     }
 
     async fn expect_repository(&self) -> Result<()> {

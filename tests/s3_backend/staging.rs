@@ -43,6 +43,56 @@ async fn an_object_that_was_promoted_and_is_gone_is_never_made_anew_of_nothing()
     }
 }
 
+/// The request is on its way when who waits for it leaves; the staging is then promoted once more.
+#[tokio::test]
+async fn a_promotion_that_was_dropped_leaves_all_bytes_to_the_next() {
+    for options in kinds() {
+        for size in [10, 6 * MIB] {
+            let bucket = Bucket::new(options.clone());
+            let process = bucket.process();
+            let (key, content) = (key(), content(1, size));
+            let mut staged = process.stage(Stage::Final { key: &key }).await.unwrap();
+            staged.append(content.clone().into()).await.unwrap();
+            let gate = Gate::shut();
+            let finishes = |asked: &Asked| {
+                matches!(asked.operation, Operation::PutObject | Operation::CompleteMultipartUpload)
+            };
+            bucket.s3().faults().clear();
+            bucket.s3().faults().when(
+                move |asked| finishes(asked) && asked.nth_of_operation == 1,
+                Fault::Delay(gate.clone()),
+            );
+            tokio::select! {
+                _ = staged.promote(&key, size as u64) => panic!("its request is held back"),
+                () = gate.arrived(1) => {}
+            }
+            staged.promote(&key, size as u64).await.unwrap();
+            assert!(bucket.s3().read(BUCKET, key.as_str()).unwrap() == content);
+            gate.open();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_part_that_failed_is_never_left_out_of_the_object() {
+    for options in kinds() {
+        let bucket = Bucket::new(options);
+        let process = bucket.impatient_process();
+        let (key, content) = (key(), content(1, 12 * MIB));
+        let mut staged = process.stage(Stage::Final { key: &key }).await.unwrap();
+        bucket.s3().faults().clear();
+        let fault = Fault::Refuse(Failure::InternalError);
+        bucket.s3().faults().when(|asked| asked.operation == Operation::UploadPart, fault);
+        let appended = staged.append(content.into()).await;
+        let first = staged.promote(&key, 12 * MIB as u64).await;
+        assert!(appended.is_err() || first.is_err());
+        bucket.s3().faults().clear();
+        let kind = staged.promote(&key, 12 * MIB as u64).await.unwrap_err().kind();
+        assert!(matches!(kind, ErrorKind::Unavailable | ErrorKind::Io), "{kind:?}");
+        assert!(bucket.names().is_empty());
+    }
+}
+
 #[tokio::test]
 async fn a_delete_on_a_condition_that_is_refused_leaves_no_note() {
     for options in kinds() {

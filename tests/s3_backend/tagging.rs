@@ -224,3 +224,60 @@ async fn a_delete_that_is_cut_off_does_not_hold_up_pushes() {
         }
     }
 }
+
+/// A push is stopped before its nth request, a delete then before its mth, for every m; the push ends, and then the
+/// delete.
+async fn while_a_push_stands(options: ServerOptions, nth: usize) {
+    let replicas = replicas(options).await;
+    let (bucket, manifest) = (&replicas.bucket, image(b"{}", &[]));
+    let digest = manifest.digest(Algorithm::Sha256);
+    for mth in nth + 1.. {
+        bucket.restore(&replicas.before);
+        let (one, two) = (Gate::shut(), Gate::shut());
+        let faults = bucket.s3().faults();
+        faults.when(move |asked| asked.nth == nth, Fault::Delay(one.clone()));
+        faults.when(move |asked| asked.nth == mth, Fault::Delay(two.clone()));
+        let mut push = put(&replicas.pushes, &manifest).boxed();
+        tokio::select! {
+            outcome = &mut push => panic!("{outcome:?} before request {nth}"),
+            () = one.arrived(1) => {}
+        }
+        let mut delete = async { replicas.deletes.manifests().delete(&digest).await }.boxed();
+        let deleted = tokio::select! {
+            outcome = &mut delete => Some(outcome),
+            () = two.arrived(1) => None,
+        };
+        one.open();
+        // The push may wait for the delete, whose note it sees.
+        let pushed = tokio::select! {
+            outcome = &mut push => Some(outcome),
+            () = waits(bucket) => None,
+        };
+        two.open();
+        let is_last = deleted.is_some();
+        let deleted = match deleted {
+            Some(outcome) => outcome,
+            None => delete.await,
+        };
+        let pushed = match pushed {
+            Some(outcome) => outcome,
+            None => push.await,
+        };
+        let when = format!("before {nth} and {mth}, push {pushed:?}, delete {deleted:?}");
+        assert!(matches!(&pushed, Ok(()) | Err(Error::ManifestBlobUnknown { .. })), "{when}");
+        assert!(matches!(&deleted, Ok(()) | Err(Error::ManifestUnknown { .. })), "{when}");
+        is_sound(&replicas, &manifest, pushed.is_ok(), &when).await;
+        if is_last {
+            return;
+        }
+    }
+}
+
+/// The entry of the tag's history was there: the push keeps it, and the delete takes it away.
+#[tokio::test]
+async fn a_tag_that_is_pushed_between_the_passes_of_a_delete_is_found_by_the_second() {
+    for options in kinds() {
+        // The history is written, the tag is not.
+        while_a_push_stands(options, 9).await;
+    }
+}

@@ -33,6 +33,8 @@ pub(super) struct Writer {
     bucket: Arc<Bucket>,
     name: String,
     filling: BytesMut,
+    /// What was filling when it was first tried to be put whole.
+    whole: Bytes,
     /// Room in memory for what is filling.
     room: Option<OwnedSemaphorePermit>,
     upload: Option<String>,
@@ -44,6 +46,8 @@ pub(super) struct Writer {
     /// Behind the plain parts: an object beside, that becomes one part.
     beside: Option<Box<Self>>,
     length: u64,
+    /// Some of its bytes could not be written. What is left of it must not become an object.
+    is_broken: bool,
 }
 
 impl fmt::Debug for Writer {
@@ -59,6 +63,7 @@ impl Writer {
             bucket,
             name,
             filling: BytesMut::new(),
+            whole: Bytes::new(),
             room: None,
             upload: None,
             on_their_way: JoinSet::new(),
@@ -66,6 +71,7 @@ impl Writer {
             next: 1,
             beside: None,
             length: 0,
+            is_broken: false,
         }
     }
 
@@ -81,17 +87,21 @@ impl Writer {
 
     /// All bytes, as long as none of them has been sent.
     pub(super) fn in_memory(&self) -> Option<&[u8]> {
-        self.upload.is_none().then_some(&self.filling)
+        let bytes: &[u8] = if self.whole.is_empty() { &self.filling } else { &self.whole };
+        self.upload.is_none().then_some(bytes)
     }
 
     /// Cuts bytes off that have not been sent.
     pub(super) fn truncate(&mut self, length: usize) {
+        self.fill_again();
         self.filling.truncate(length);
         self.length = self.filling.len() as u64;
     }
 
     /// Adds bytes at the end. May wait for room. After an error it is of no more use.
     pub(super) async fn append(&mut self, mut bytes: Bytes) -> Outcome<()> {
+        self.expect_unbroken()?;
+        self.fill_again();
         let part_size = self.bucket.part_size();
         while !bytes.is_empty() {
             if self.next > self.bucket.plain_parts.into() {
@@ -125,15 +135,31 @@ impl Writer {
     /// Waits for a part that is on its way; `false` if there is none.
     async fn arrive(&mut self) -> Outcome<bool> {
         let Some(arrived) = self.on_their_way.join_next().await else { return Ok(false) };
-        match arrived {
-            Ok(part) => {
-                self.parts.push(part?);
-                Ok(true)
-            }
+        let part = match arrived {
+            Ok(part) => part,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             // The runtime is being shut down.
             Err(error) => Err(Failure::cut("upload a part", error)),
+        };
+        self.is_broken |= part.is_err();
+        self.parts.push(part?);
+        Ok(true)
+    }
+
+    /// What was to be put whole is added to, or cut, once more.
+    fn fill_again(&mut self) {
+        if !self.whole.is_empty() {
+            self.filling = std::mem::take(&mut self.whole).into();
         }
+    }
+
+    /// Refuses what would leave bytes out.
+    fn expect_unbroken(&self) -> Outcome<()> {
+        if !self.is_broken {
+            return Ok(());
+        }
+        let reason = "a part of it could not be written before".to_owned();
+        Err(Failure::here("upload a part", Cause::Unavailable, reason))
     }
 
     /// Sends what has been gathered as a part, with the room that it has: what is too little to be counted has none.
@@ -180,6 +206,8 @@ impl Writer {
     fn fold(&mut self) -> BoxFuture<'_, Outcome<()>> {
         async move {
             let Some(mut beside) = self.beside.take() else { return Ok(()) };
+            // Until it is a part; also if this is given up halfway.
+            self.is_broken = true;
             let upload = self.begin().await?;
             let etag = beside.finish(&Condition::Always).await?;
             let (source, length) = (Source { name: beside.name.clone(), etag }, beside.length);
@@ -190,24 +218,28 @@ impl Writer {
             let _ = requests.delete(&source.name).await;
             self.parts.push(copied?);
             self.next += 1;
+            self.is_broken = false;
             Ok(())
         }
         .boxed()
     }
 
-    /// Makes the bytes the object, and tells its ETag. Can be repeated after a failure.
+    /// Makes the bytes the object, and tells its ETag. Can be repeated after a failure, but where that was of a part.
     pub(super) async fn finish(&mut self, condition: &Condition) -> Outcome<String> {
+        self.expect_unbroken()?;
         if self.upload.is_none() {
-            let bytes = std::mem::take(&mut self.filling).freeze();
-            let put = self.bucket.requests.put(&self.name, &bytes, condition).await;
-            self.filling = bytes.into();
-            return put;
+            if !self.filling.is_empty() {
+                // Kept, should this be given up halfway.
+                self.whole = std::mem::take(&mut self.filling).freeze();
+            }
+            return self.bucket.requests.put(&self.name, &self.whole, condition).await;
         }
         if !self.filling.is_empty() {
             self.send().await?;
         }
         self.fold().await?;
         while self.arrive().await? {}
+        self.expect_unbroken()?;
         self.parts.sort_by_key(|part| part.part_number);
         let upload = self.begin().await?;
         let completed =
