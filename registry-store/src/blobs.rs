@@ -260,7 +260,7 @@ pub(crate) async fn commit(
         shared.damage.healed(&key);
     }
     shared.guard.announce(std::slice::from_ref(&key)).await?;
-    link::write(shared, &layout.layer_link(digest), digest).await
+    link::write(shared, &layout.layer_link(digest), digest).await.map(|_| ())
 }
 
 /// Puts a blob out of everybody's sight that was found damaged when it was as `judged`.
@@ -271,7 +271,7 @@ pub(crate) async fn put_aside(shared: &Shared, digest: &Digest, judged: Meta) ->
     let key = layout::blob(digest);
     let _lock = shared.backend.lock(&layout::blob_shard(digest), LockMode::Exclusive).await?;
     if shared.backend.head(&key).await? == Some(judged) {
-        shared.backend.quarantine(&key).await?;
+        shared.backend.quarantine(&key, Some(judged)).await?;
     }
     Ok(())
 }

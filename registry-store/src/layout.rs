@@ -23,6 +23,7 @@
 //!   _uploads/<uuid>/_record                                which bytes of the session can be trusted; on S3 a
 //!                                                          place for several such, and for the bytes
 //!   _manifests/revisions/<alg>/<hex>/_deleting/…           on S3, while tags on a deleted manifest are removed
+//!   _manifests/tags/<tag>/current/_deleting/…              the same, where S3 does not delete on a condition
 //! _rs/                                                     a backend's own: locks, temporary files, quarantine
 //! ```
 //!

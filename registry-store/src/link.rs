@@ -40,16 +40,18 @@ fn content(digest: &Digest) -> Bytes {
     digest.to_string().into()
 }
 
-/// Makes `key` a link to `digest` that is durable on return; one that is there already is kept if it is good.
+/// Makes `key` a link to `digest` that is durable on return; one that is there already is kept if it is good. Tells
+/// whether there was one, good or not.
 ///
 /// Order: create without overwriting; where something was there, read it; if it was not this link, replace it.
 /// A crash leaves the old link or the new one.
-pub(crate) async fn write(shared: &Shared, key: &Key, digest: &Digest) -> Result<()> {
+pub(crate) async fn write(shared: &Shared, key: &Key, digest: &Digest) -> Result<Put> {
     let content = content(digest);
-    if shared.backend.put(key, content.clone(), PutMode::Create).await? == Put::Kept {
+    let put = shared.backend.put(key, content.clone(), PutMode::Create).await?;
+    if put == Put::Kept {
         replace_unless_good(shared, key, digest).await?;
     }
-    Ok(())
+    Ok(put)
 }
 
 /// Makes `key` a link to `digest`, durable on return, whatever it pointed at if `condition` says no other, and looks

@@ -291,6 +291,10 @@ impl Manifests {
         self.shared.backend.delete(std::slice::from_ref(&link)).await?;
         if let Some(subject) = subject.and_then(|subject| subject.digest.known()) {
             self.referrers().forget(subject, digest).await?;
+            if self.shared.backend.head(&link).await?.is_some() {
+                // Another process pushed it once more, and found the record.
+                self.referrers().record(subject, digest).await?;
+            }
         }
         self.tags().remove_all_on(digest, Some(&link), removed).await
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::{Stream, stream};
 
-use crate::backend::{Key, LockMode, PointIf, Pointed};
+use crate::backend::{Key, LockMode, PointIf, Pointed, Put};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::layout::RepositoryLayout;
@@ -15,6 +15,9 @@ use crate::page::Page;
 use crate::precondition::Precondition;
 use crate::reference::Tag;
 use crate::shared::Shared;
+
+/// How often a push looks after deletes of its tag by other processes.
+const MEETINGS: usize = 3;
 
 /// The tags of a repository. A tag exists as long as its `current/link` does.
 #[derive(Clone, Debug)]
@@ -116,7 +119,9 @@ impl Tags {
                 let scope = this.layout.root();
                 let _lock = this.shared.backend.lock(scope, LockMode::Exclusive).await?;
                 let found = this.expect(&tag, &precondition).await?;
-                let only_on = found.as_ref().map(|digest| OnlyOn { digest, unless: None });
+                let only_on = found.as_ref();
+                let only_on =
+                    only_on.map(|digest| OnlyOn { digest, unless: None, keeps_entry: false });
                 if this.remove(&tag, only_on).await? { Ok(()) } else { Err(this.unknown(&tag)) }
             })
             .await
@@ -140,10 +145,41 @@ impl Tags {
         condition: PointIf,
     ) -> Result<Pointed> {
         let entry = self.layout.tag_index_link(tag, digest);
-        link::write(&self.shared, &entry, digest).await?;
         let (current, target) =
             (self.layout.tag_current_link(tag), self.layout.revision_link(digest));
-        link::point(&self.shared, &current, digest, &target, condition).await
+        let kept = link::write(&self.shared, &entry, digest).await? == Put::Kept;
+        let pointed = link::point(&self.shared, &current, digest, &target, condition).await?;
+        match pointed {
+            Pointed::Written if kept => self.settle_again(tag, digest).await,
+            pointed => Ok(pointed),
+        }
+    }
+
+    /// Looks whether a delete of the tag by another process, which knew its entry of history from before, has taken that
+    /// away, or the tag that was written anew with the same content: then it is written again.
+    ///
+    /// Only a tag that pointed at the manifest before has that entry, so this costs few pushes anything.
+    async fn settle_again(&self, tag: &Tag, digest: &Digest) -> Result<Pointed> {
+        let meetings = match self.shared.backend.medium().locks_reach_processes {
+            true => 0,
+            false => MEETINGS,
+        };
+        for _ in 0..meetings {
+            let entry = self.layout.tag_index_link(tag, digest);
+            let kept = link::write(&self.shared, &entry, digest).await? == Put::Kept;
+            if kept && self.current(tag).await?.is_some() {
+                break;
+            }
+            let (current, target) =
+                (self.layout.tag_current_link(tag), self.layout.revision_link(digest));
+            // If it is there it is this, or what came after it.
+            let again = PointIf::Absent;
+            let pointed = link::point(&self.shared, &current, digest, &target, again).await?;
+            if pointed == Pointed::TargetGone {
+                return Ok(pointed);
+            }
+        }
+        Ok(Pointed::Written)
     }
 
     /// What is stored of where a tag points, to compare with later.
@@ -170,7 +206,9 @@ impl Tags {
             let backend = &self.shared.backend;
             let page = backend.list_children_with(&place, &entry, after.as_deref(), MANY).await?;
             for tag in page.items.iter().filter_map(|(name, _)| name.parse::<Tag>().ok()) {
-                let only_on = OnlyOn { digest, unless };
+                let keeps_entry =
+                    unless.is_none() && !self.shared.backend.medium().locks_reach_processes;
+                let only_on = OnlyOn { digest, unless, keeps_entry };
                 match self.current(&tag).await? {
                     Some(current) if current == *digest => {
                         if self.remove(&tag, Some(only_on)).await? {
@@ -221,13 +259,12 @@ impl Tags {
         let mut entries = listing::digests(&self.shared, place, None, usize::MAX).await?.items;
         match only_on {
             None => self.shared.backend.delete(&[current_link]).await?,
-            Some(OnlyOn { digest, unless }) => {
+            Some(OnlyOn { digest, unless, keeps_entry }) => {
                 let unless = unless.cloned();
-                let is_first_pass = unless.is_none();
                 if !link::delete_if(&self.shared, &current_link, digest, unless).await? {
                     return Ok(false);
                 }
-                if is_first_pass && !self.shared.backend.medium().locks_reach_processes {
+                if keeps_entry {
                     entries.retain(|entry| entry != digest);
                 }
             }
@@ -251,10 +288,14 @@ impl Tags {
         Ok(())
     }
 
-    /// Removes a tag that was pointed at a manifest which has gone meanwhile, unless either was pushed since.
+    /// Removes a tag that was pointed at a manifest which another process has deleted meanwhile, unless either was
+    /// pushed since. For storage without locks between processes, where removing does not rest on the caller's.
     pub(crate) async fn take_back(&self, tag: &Tag, digest: &Digest) -> Result<()> {
+        if self.shared.backend.medium().locks_reach_processes {
+            return Ok(());
+        }
         let link = self.layout.revision_link(digest);
-        let only_on = OnlyOn { digest, unless: Some(&link) };
+        let only_on = OnlyOn { digest, unless: Some(&link), keeps_entry: false };
         self.remove(tag, Some(only_on)).await.map(|_| ())
     }
 
@@ -277,6 +318,8 @@ struct OnlyOn<'a> {
     digest: &'a Digest,
     /// and there must be no such object.
     unless: Option<&'a Key>,
+    /// The entry of history for it stays, for a second pass.
+    keeps_entry: bool,
 }
 
 /// Goes through the tags that exist, in order.

@@ -135,9 +135,9 @@ pub(crate) async fn a_dropped_quarantine_leaves_an_object_whole_or_out_of_sight(
     let keys = keys(["a/b"]);
     at_every_poll(async |polls| {
         put_named(&*fixture.backend, &keys).await;
-        let done = poll(polls, fixture.backend.quarantine(&keys[0])).await;
+        let done = poll(polls, fixture.backend.quarantine(&keys[0], None)).await;
         assert_whole_or_gone(fixture, &keys).await;
-        fixture.backend.quarantine(&keys[0]).await.unwrap();
+        fixture.backend.quarantine(&keys[0], None).await.unwrap();
         assert!(!is_there(&*fixture.backend, &keys[0]).await);
         done
     })

@@ -149,7 +149,7 @@ impl Model {
                 self.objects.retain(|key, _| key != place && key.below(place).is_none());
             }
             Operation::Quarantine(index) => {
-                backend.quarantine(&self.key(index)).await.unwrap();
+                backend.quarantine(&self.key(index), None).await.unwrap();
                 self.objects.remove(&self.key(index));
             }
             Operation::Promote { to, length, is_session } => {

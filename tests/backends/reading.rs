@@ -220,7 +220,7 @@ pub(crate) async fn what_was_opened_stays_when_all_around_it_is_deleted(fixture:
 }
 
 pub(crate) async fn what_was_opened_stays_when_the_object_is_quarantined(fixture: &Fixture) {
-    let change = async |key: &Key| fixture.backend.quarantine(key).await.unwrap();
+    let change = async |key: &Key| fixture.backend.quarantine(key, None).await.unwrap();
     assert_opened_stays(fixture, change).await;
 }
 

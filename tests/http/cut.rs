@@ -79,8 +79,8 @@ impl Backend for CutBackend {
         self.memory.delete_tree(prefix).await
     }
 
-    async fn quarantine(&self, key: &Key) -> Result<()> {
-        self.memory.quarantine(key).await
+    async fn quarantine(&self, key: &Key, found: Option<Meta>) -> Result<()> {
+        self.memory.quarantine(key, found).await
     }
 
     fn list(&self, prefix: &Key, after: Option<&Key>) -> BoxStream<'_, Result<Key>> {

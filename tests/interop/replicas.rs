@@ -46,10 +46,12 @@ fn what_was_acknowledged_survives_the_death_of_replicas_on_moto() {
 /// What clients were told is there.
 #[derive(Debug, Default)]
 struct Acknowledged {
-    /// How many pushes.
-    pushes: usize,
-    /// The manifests, by repository and tag.
-    manifests: BTreeMap<(String, String), Digest>,
+    /// Every manifest, with its repository.
+    manifests: Vec<(String, Digest)>,
+    /// What tags point at, by repository and tag.
+    tags: BTreeMap<(String, String), Digest>,
+    /// How many of them were pulled while replicas died.
+    pulls: usize,
 }
 
 fn kill_while_pushing(options: &S3Options) {
@@ -65,6 +67,8 @@ fn kill_while_pushing(options: &S3Options) {
             let (acknowledged, ending, address) = (&acknowledged, ending.0, haproxy.address());
             scope.spawn(move || push_until(pusher, address, acknowledged, ending));
         }
+        let (puller, ending_puller, address) = (&acknowledged, ending.0, haproxy.address());
+        scope.spawn(move || pull_until(address, puller, ending_puller));
         for round in 0..rounds {
             // When it hits is left to chance: what a replica is about then differs.
             thread::sleep(Duration::from_millis(150 + u64::from(round) * 7919 % 850));
@@ -72,12 +76,19 @@ fn kill_while_pushing(options: &S3Options) {
         }
     });
     let acknowledged = acknowledged.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let Acknowledged { pushes, manifests } = acknowledged;
-    assert!(pushes > rounds as usize / 2, "only {pushes} pushes");
-    for ((name, tag), pushed) in &manifests {
+    let Acknowledged { manifests, tags, .. } = &acknowledged;
+    assert!(manifests.len() > rounds as usize / 2, "only {} pushes", manifests.len());
+    for (name, pushed) in manifests {
+        verify(haproxy.address(), name, &pushed.to_string(), pushed);
+    }
+    for ((name, tag), pushed) in tags {
         verify(haproxy.address(), name, tag, pushed);
     }
-    println!("{rounds} kills, {pushes} pushes acknowledged, {} images there", manifests.len());
+    println!(
+        "{rounds} kills, {} pushes acknowledged, all there; {} pulls meanwhile",
+        manifests.len(),
+        acknowledged.pulls,
+    );
 }
 
 struct EndsOnDrop<'a>(&'a AtomicBool);
@@ -112,21 +123,45 @@ fn push_until(
         let target = format!("docker://{at}/{name}:{tag}");
         // From here on the tag may be moved, whether we are told so or not.
         let key = (name.clone(), tag);
-        acknowledged.lock().unwrap().manifests.remove(&key);
+        acknowledged.lock().unwrap().tags.remove(&key);
         // What it pushed differs from what it read: it compresses layers.
         let digest = skopeo.path("digest").display().to_string();
         let flags = ["--dest-tls-verify=false", "--digestfile", &digest];
         if skopeo.try_run(&[&["copy"], &flags[..], &[&source, &target]].concat()).success {
             let manifest = fs::read_to_string(&digest).unwrap().trim().parse().unwrap();
             let mut acknowledged = acknowledged.lock().unwrap();
-            acknowledged.manifests.insert(key, manifest);
-            acknowledged.pushes += 1;
+            acknowledged.manifests.push((name.clone(), manifest));
+            acknowledged.tags.insert(key, manifest);
         }
         fs::remove_dir_all(&layout).unwrap();
     }
 }
 
-/// An image is what was pushed, read through the load balancer: its tag, its manifest, every blob.
+/// Pulls what was acknowledged with skopeo, which checks every digest, until it is told to end.
+///
+/// That it fails is no harm; that it gets anything else it would say.
+fn pull_until(at: SocketAddr, acknowledged: &Mutex<Acknowledged>, ending: &AtomicBool) {
+    let skopeo = Skopeo::new();
+    let layout = skopeo.path("pulled");
+    for number in 0usize.. {
+        if ending.load(Ordering::SeqCst) {
+            return;
+        }
+        let known = acknowledged.lock().unwrap().manifests.get(number / 2).cloned();
+        let Some((name, digest)) = known else {
+            thread::yield_now();
+            continue;
+        };
+        let source = format!("docker://{at}/{name}@{digest}");
+        let target = format!("oci:{}:it", layout.display());
+        if skopeo.try_run(&["copy", "--src-tls-verify=false", &source, &target]).success {
+            acknowledged.lock().unwrap().pulls += 1;
+        }
+        let _ = fs::remove_dir_all(&layout);
+    }
+}
+
+/// An image is what was pushed, read through the load balancer: its manifest, by this reference, and every blob.
 fn verify(at: SocketAddr, name: &str, tag: &str, pushed: &Digest) {
     let get = |path: &str| {
         let answer = plain_http::request(at, "GET", &format!("/v2/{name}/{path}"));

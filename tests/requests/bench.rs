@@ -33,9 +33,13 @@ pub(crate) struct Answer {
 
 impl Bench {
     pub(crate) fn new() -> Self {
+        Self::with(Options::default())
+    }
+
+    pub(crate) fn with(options: Options) -> Self {
         let served = ServedBucket::new(S3Options::default());
         let store = Store::new(Arc::new(served.open()), StoreOptions::default());
-        Self { served, service: service(store, Options::default()) }
+        Self { served, service: service(store, options) }
     }
 
     /// Asks, and expects this status.

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::Method;
+use registry_http::{Options, Redirect};
 use registry_store::digest::Digest;
 
 use crate::bench::Bench;
@@ -68,4 +69,18 @@ async fn a_blob() {
     let answer = bench.ask(Method::GET, &url, "", 200).await;
     assert!(answer.body == content);
     bench.expect("GetObject 2", 8);
+}
+
+#[tokio::test]
+async fn a_blob_to_the_redirect() {
+    let redirect = Some(Redirect::default());
+    let bench = Bench::with(Options { redirect, ..Options::default() });
+    let content = Bytes::from(vec![1; 1 << 20]);
+    bench.push_in_a_post("a", &content).await;
+    let url = format!("/v2/a/blobs/{}", Digest::sha256(&content));
+    for method in [Method::GET, Method::HEAD] {
+        bench.begin();
+        bench.ask(method, &url, "", 307).await;
+        bench.expect("GetObject 1, HeadObject 1", 7);
+    }
 }

@@ -35,7 +35,7 @@ async fn write_all(bucket: &Bucket, options: S3Options) {
         a.uploads().commit(id, ResumeAt::default(), &digest, body(&[tail])).await.unwrap();
     }
     let key = registry_store::layout::blob(&Digest::sha256(b"layer"));
-    process.quarantine(&key).await.unwrap();
+    process.quarantine(&key, None).await.unwrap();
     // A session that is not over.
     let id = a.uploads().start(Algorithm::Sha256).await.unwrap().id;
     a.uploads().append(id, ResumeAt::default(), body(&[content(9, 6 * MIB)])).await.unwrap();

@@ -163,11 +163,12 @@ async fn what_is_healed_while_a_damaged_one_is_put_aside_stays() {
                 bucket.s3().faults().clear();
                 bucket.s3().faults().nth(operation, 1, Fault::Delay(gate.clone()));
             }
-            let (put_aside, ()) = tokio::join!(async { one.quarantine(&key()).await }, async {
-                gate.arrived(1).await;
-                promote(&two, b"as it should be").await.unwrap();
-                gate.open();
-            });
+            let (put_aside, ()) =
+                tokio::join!(async { one.quarantine(&key(), None).await }, async {
+                    gate.arrived(1).await;
+                    promote(&two, b"as it should be").await.unwrap();
+                    gate.open();
+                });
             put_aside.unwrap();
             let found = bucket.s3().read(BUCKET, key().as_str());
             assert_eq!(found.unwrap(), "as it should be");

@@ -166,8 +166,11 @@ impl Backend for MemoryBackend {
         Ok(())
     }
 
-    async fn quarantine(&self, key: &Key) -> Result<()> {
+    async fn quarantine(&self, key: &Key, found: Option<Meta>) -> Result<()> {
         let mut state = self.state();
+        if found.is_some() && state.head(key) != found {
+            return Ok(());
+        }
         if let Some(found) = state.objects.remove(key) {
             state.quarantined.push((key.clone(), found.content.bytes()));
         }
@@ -644,7 +647,7 @@ mod tests {
         let backend = MemoryBackend::new();
         for bytes in ["first", "second"] {
             block_on(backend.put(&key("a"), bytes.into(), PutMode::Create)).unwrap();
-            block_on(backend.quarantine(&key("a"))).unwrap();
+            block_on(backend.quarantine(&key("a"), None)).unwrap();
         }
         let found = backend.quarantined();
         assert_eq!(found, [(key("a"), "first".into()), (key("a"), "second".into())]);

@@ -99,8 +99,12 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     /// An object that is written below `prefix` meanwhile stays or goes; it is never damaged.
     async fn delete_tree(&self, prefix: &Key) -> Result<()>;
 
-    /// Puts an object out of everybody's sight but an operator's. What is not there counts as done.
-    async fn quarantine(&self, key: &Key) -> Result<()>;
+    /// Puts an object out of everybody's sight but an operator's, if it is still what was `found`, where that is given.
+    /// What is not there counts as done, and so does what is another by now.
+    ///
+    /// On a medium whose locks do not reach other processes, what one of them writes while this is at work is kept as
+    /// far as the medium can tell it from what was there.
+    async fn quarantine(&self, key: &Key, found: Option<Meta>) -> Result<()>;
 
     /// Every object below `prefix` whose key is greater than `after`, in the byte order of whole keys.
     ///

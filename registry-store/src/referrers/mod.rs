@@ -102,7 +102,7 @@ impl Referrers {
     /// Records that a manifest refers to a subject. The manifest is there already.
     pub(crate) async fn record(&self, subject: &Digest, referrer: &Digest) -> Result<()> {
         let record = self.layout.referrer_link(subject, referrer);
-        link::write(&self.shared, &record, referrer).await
+        link::write(&self.shared, &record, referrer).await.map(|_| ())
     }
 
     /// Removes the record that a manifest refers to a subject.

@@ -111,9 +111,9 @@ impl Backend for CountedBackend {
         self.inner.delete_tree(prefix).await
     }
 
-    async fn quarantine(&self, key: &Key) -> Result<()> {
+    async fn quarantine(&self, key: &Key, found: Option<Meta>) -> Result<()> {
         self.count(Method::Quarantine);
-        self.inner.quarantine(key).await
+        self.inner.quarantine(key, found).await
     }
 
     fn list(&self, prefix: &Key, after: Option<&Key>) -> BoxStream<'_, Result<Key>> {

@@ -136,8 +136,8 @@ impl Backend for FaultyBackend {
         self.call(Method::DeleteTree, call).await
     }
 
-    async fn quarantine(&self, key: &Key) -> Result<()> {
-        let call = self.inner.quarantine(key);
+    async fn quarantine(&self, key: &Key, found: Option<Meta>) -> Result<()> {
+        let call = self.inner.quarantine(key, found);
         self.call(Method::Quarantine, call).await
     }
 

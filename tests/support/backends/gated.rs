@@ -189,8 +189,8 @@ impl Backend for GatedBackend {
         self.call(Method::DeleteTree, &[prefix], self.inner.delete_tree(prefix)).await
     }
 
-    async fn quarantine(&self, key: &Key) -> Result<()> {
-        self.call(Method::Quarantine, &[key], self.inner.quarantine(key)).await
+    async fn quarantine(&self, key: &Key, found: Option<Meta>) -> Result<()> {
+        self.call(Method::Quarantine, &[key], self.inner.quarantine(key, found)).await
     }
 
     fn list(&self, prefix: &Key, after: Option<&Key>) -> BoxStream<'_, Result<Key>> {

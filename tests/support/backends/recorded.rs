@@ -192,8 +192,8 @@ impl Backend for RecordedBackend {
             .await
     }
 
-    async fn quarantine(&self, key: &Key) -> Result<()> {
-        self.effect(format!("quarantine {}", short(key)), self.inner.quarantine(key)).await
+    async fn quarantine(&self, key: &Key, found: Option<Meta>) -> Result<()> {
+        self.effect(format!("quarantine {}", short(key)), self.inner.quarantine(key, found)).await
     }
 
     fn list(&self, prefix: &Key, after: Option<&Key>) -> BoxStream<'_, Result<Key>> {

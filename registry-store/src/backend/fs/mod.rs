@@ -175,9 +175,9 @@ impl<S: System> Backend for FilesystemBackend<S> {
         self.run("delete", move |root| root.delete_tree(&prefix)).await
     }
 
-    async fn quarantine(&self, key: &Key) -> Result<()> {
+    async fn quarantine(&self, key: &Key, found: Option<Meta>) -> Result<()> {
         let key = key.clone();
-        self.run("quarantine", move |root| root.quarantine(&key)).await
+        self.run("quarantine", move |root| root.quarantine(&key, found)).await
     }
 
     fn list(&self, prefix: &Key, after: Option<&Key>) -> BoxStream<'_, Result<Key>> {

@@ -10,7 +10,7 @@ use super::Root;
 use super::durable::{ATTEMPTS, Parents};
 use super::fault::{self, fault, write_fault};
 use super::system::{Kind, System};
-use crate::backend::{Key, Result};
+use crate::backend::{Key, Meta, Result};
 use crate::layout;
 
 impl<S: System> Root<S> {
@@ -46,9 +46,12 @@ impl<S: System> Root<S> {
 
     /// Puts an object out of sight. See [`Backend::quarantine`](crate::backend::Backend::quarantine).
     ///
-    /// Order: place made → renamed → new directory synced, with those above it → old directory synced. A crash
+    /// Order: looked at → place made → renamed → new directory synced, with those above it → old directory synced. A crash
     /// leaves the object at one of the two places, or at both.
-    pub(super) fn quarantine(&self, key: &Key) -> Result<()> {
+    pub(super) fn quarantine(&self, key: &Key, found: Option<Meta>) -> Result<()> {
+        if found.is_some() && self.head(key)? != found {
+            return Ok(());
+        }
         self.before_writing()?;
         self.put_out_of_sight(key).map_err(|error| write_fault("quarantine", key, error))
     }

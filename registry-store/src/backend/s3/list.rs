@@ -149,7 +149,8 @@ pub(super) async fn list_children_with(
             // Just before it.
             format!("{place}{name}/{}", &path[..path.len() - 1]).max(last.clone())
         } else {
-            format!("{place}{name}/{BEHIND_ALL}")
+            // What is not ours may lie behind all that is.
+            format!("{place}{name}/{BEHIND_ALL}").max(last.clone())
         });
     }
     Ok(Page::cut(scan.names, limit))

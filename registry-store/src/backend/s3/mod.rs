@@ -7,7 +7,6 @@
 //! ```text
 //! _rs/probe/        what opening tries the server with
 //! _rs/tmp/          objects that become parts of others
-//! _rs/deleting/     notes that an object is about to be deleted
 //! _rs/claims/       notes that an object is about to be written on a condition
 //! _rs/quarantine/   what was put out of sight, each below a name of its own
 //! ```
@@ -125,7 +124,7 @@ fn check(options: &S3Options) -> Result<()> {
     for (name, size, most) in [
         ("part_size", options.part_size, LARGEST_PUT),
         ("copy_part_size", options.copy_part_size, LARGEST_PUT),
-        ("large_part", options.large_part, LARGEST_PUT),
+        ("large_part", options.large_part, LARGEST_PUT - (1 << 30)),
     ] {
         if !(SMALLEST_PART..=most).contains(&size) {
             return refuse(format!("{name}: expected {SMALLEST_PART} to {most}, found {size}"));
@@ -188,8 +187,8 @@ impl Backend for S3Backend {
         self.bucket.delete_tree(prefix).await
     }
 
-    async fn quarantine(&self, key: &Key) -> Result<()> {
-        self.bucket.quarantine(key).await
+    async fn quarantine(&self, key: &Key, found: Option<Meta>) -> Result<()> {
+        self.bucket.quarantine(key, found).await
     }
 
     fn list(&self, prefix: &Key, after: Option<&Key>) -> BoxStream<'_, Result<Key>> {
@@ -321,7 +320,7 @@ impl Bucket {
     }
 
     async fn head(&self, key: &Key) -> Result<Option<Meta>> {
-        let found = self.requests.head(&self.names.of(key)).await;
+        let found = self.requests.look_for(&self.names.of(key)).await;
         let found = found.map_err(|failure| failure.at(key))?;
         Ok(found.map(|found| found.meta))
     }

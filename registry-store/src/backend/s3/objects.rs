@@ -85,6 +85,7 @@ impl Bucket {
         target: &Key,
         condition: PointIf,
     ) -> Result<Pointed> {
+        let is_plain = condition == PointIf::Always;
         let written = match condition {
             PointIf::Always => self.overwrite(key, bytes).await.map(|_| true)?,
             condition => self.point_if(key, bytes, condition).await?,
@@ -92,26 +93,48 @@ impl Bucket {
         if !written {
             return Ok(Pointed::Refused);
         }
+        self.see_it_stand(key, bytes, target, is_plain).await
+    }
+
+    /// Sees to it that what was written stays, whoever was about to delete it meanwhile.
+    async fn see_it_stand(
+        &self,
+        key: &Key,
+        bytes: &Bytes,
+        target: &Key,
+        is_plain: bool,
+    ) -> Result<Pointed> {
         let begun = Instant::now();
         loop {
-            let Standing { mut is_noted, mut is_there } = self.standing(key, target).await?;
-            if !is_noted {
-                return Ok(if is_there { Pointed::Written } else { Pointed::TargetGone });
-            }
-            while is_noted {
+            let mut standing = self.standing(key, target).await?;
+            let was_noted = standing.is_noted;
+            while standing.is_noted {
                 if begun.elapsed() > PATIENCE {
                     let reason = "another process deletes it, or died doing so";
                     return Err(Error::new(ErrorKind::Unavailable, "put").at(key).because(reason));
                 }
                 sleep(REST).await;
-                Standing { is_noted, is_there } = self.standing(key, target).await?;
+                standing = self.standing(key, target).await?;
             }
-            let name = self.names.of(key);
-            if self.requests.head(&name).await.map_err(|failure| failure.at(key))?.is_some() {
-                // Ours, or one that came after it.
+            let is_gone = match standing.is_key_there {
+                Some(is_there) => !is_there,
+                None if was_noted => {
+                    let found = self.requests.look_for(&self.names.of(key)).await;
+                    found.map_err(|failure| failure.at(key))?.is_none()
+                }
+                // With the condition under which it would have been deleted it was not.
+                None => false,
+            };
+            if !is_gone {
+                // It is ours, or one that came after it.
+                let is_there = standing.is_target_there;
                 return Ok(if is_there { Pointed::Written } else { Pointed::TargetGone });
             }
-            self.overwrite(key, bytes).await?;
+            if is_plain {
+                self.overwrite(key, bytes).await?;
+            } else if !self.point_if(key, bytes, PointIf::Absent).await? {
+                return Ok(Pointed::Refused);
+            }
         }
     }
 
@@ -239,28 +262,36 @@ impl Bucket {
 
     /// Is the target there, and is somebody about to delete it, or what points at it?
     ///
-    /// One listing shows the target and the notes beside it. Notes on what points are needed only where the server
-    /// does not delete on a condition.
+    /// One listing shows an object and the notes beside it. What points is looked at only where the server does not
+    /// delete on a condition.
     async fn standing(&self, key: &Key, target: &Key) -> Result<Standing> {
-        let name = self.names.of(target);
-        let place = name.strip_suffix(target.name()).unwrap_or(&name);
-        let beside = async {
-            let page = self.requests.list(place, None, None, PAGE).await?;
-            let notes = self.names.prefix_of(&layout::deleting(target));
-            let is_there = page.objects.iter().any(|(found, _)| *found == name);
-            let mut noted = page.objects.iter().filter(|(found, _)| found.starts_with(&notes));
-            Ok(Standing { is_noted: noted.any(|(_, note)| self.counts(note)), is_there })
-        };
         let on_key = async {
-            if self.abilities.delete_if_match {
-                return Ok(false);
+            match self.abilities.delete_if_match {
+                true => Ok(None),
+                false => self.beside(key).await.map(Some),
             }
-            let page = self.requests.list(&self.notes_on(key), None, None, PAGE).await?;
-            Ok(page.objects.iter().any(|(_, note)| self.counts(note)))
         };
-        let (beside, is_noted) =
-            futures::try_join!(beside, on_key).map_err(|failure: Failure| failure.at(key))?;
-        Ok(Standing { is_noted: beside.is_noted || is_noted, ..beside })
+        let (target, key) = futures::try_join!(self.beside(target), on_key)
+            .map_err(|failure: Failure| failure.at(key))?;
+        Ok(Standing {
+            is_noted: target.is_noted || key.as_ref().is_some_and(|key| key.is_noted),
+            is_target_there: target.is_there,
+            is_key_there: key.map(|key| key.is_there),
+        })
+    }
+
+    /// How an object stands that has a place of its own.
+    async fn beside(&self, key: &Key) -> Outcome<Beside> {
+        let (name, notes) = (self.names.of(key), self.notes_on(key));
+        let place = name.strip_suffix(key.name()).unwrap_or(&name);
+        let page = self.requests.list(place, None, None, PAGE).await?;
+        let mut noted = page.objects.iter().filter(|(found, _)| found.starts_with(&notes));
+        let is_noted = noted.any(|(_, note)| self.counts(note));
+        let is_there = match page.objects.iter().any(|(found, _)| *found == name) {
+            false if page.more => self.requests.look_for(&name).await?.is_some(),
+            is_there => is_there,
+        };
+        Ok(Beside { is_noted, is_there })
     }
 
     /// Is a note of a delete that may be under way?
@@ -295,9 +326,8 @@ impl Bucket {
     /// The names of the notes that a delete leaves while it is under way.
     fn notes_for(&self, key: &Key, target: Option<&Key>) -> Vec<String> {
         let id = self.random_name();
-        let beside = target.map(|target| self.names.prefix_of(&layout::deleting(target)));
-        let on_key = (!self.abilities.delete_if_match).then(|| self.notes_on(key));
-        beside.into_iter().chain(on_key).map(|place| format!("{place}{id}")).collect()
+        let on_key = (!self.abilities.delete_if_match).then_some(key);
+        target.into_iter().chain(on_key).map(|on| format!("{}{id}", self.notes_on(on))).collect()
     }
 
     /// Deletes it if all is as it is to be, and tells what may have become of requests to do so.
@@ -325,10 +355,9 @@ impl Bucket {
         }
     }
 
-    /// Where notes lie that an object is to go.
+    /// Where notes lie that an object, or what points at it, is to go.
     fn notes_on(&self, key: &Key) -> String {
-        let digest = Digest::sha256(key.as_str().as_bytes());
-        format!("{}deleting/{}/", self.private, digest.hex())
+        self.names.prefix_of(&layout::deleting(key))
     }
 
     /// A small object and its ETag; `None` if there is none. Of a longer one than is expected only the length counts.
@@ -362,8 +391,17 @@ impl Bucket {
     }
 }
 
-/// How a target stands.
+/// How a target stands, and what points at it.
 struct Standing {
+    /// Somebody is about to delete one or the other.
+    is_noted: bool,
+    is_target_there: bool,
+    /// If it was looked at.
+    is_key_there: Option<bool>,
+}
+
+/// How an object stands.
+struct Beside {
     /// Somebody is about to delete it, or what points at it.
     is_noted: bool,
     is_there: bool,

@@ -35,7 +35,7 @@ pub(super) async fn open(bucket: &Arc<Bucket>, key: &Key, range: ReadRange) -> R
         ReadRange::Suffix(length) if length > 0 => Some(format!("bytes=-{length}")),
         // Not to be said in a header. It is still to be told whether the object is there.
         ReadRange::Bounded { .. } | ReadRange::Suffix(_) => {
-            let found = bucket.requests.head(&name).await.map_err(|failure| failure.at(key))?;
+            let found = bucket.requests.look_for(&name).await.map_err(|failure| failure.at(key))?;
             let kind =
                 if found.is_some() { ErrorKind::RangeNotSatisfiable } else { ErrorKind::NotFound };
             return Err(Error::new(kind, "read").at(key));
@@ -88,8 +88,11 @@ pub(super) async fn collect(
         while let Ok(Some(Ok(bytes))) = timeout(SILENCE, body.next()).await {
             whole.extend_from_slice(&bytes);
         }
-        if whole.len() as u64 >= length {
+        if whole.len() as u64 == length {
             return Ok(whole.freeze());
+        }
+        if whole.len() as u64 > length {
+            break;
         }
         body = part(bucket, source, &(range.start + whole.len() as u64..range.end)).await?;
     }
@@ -100,7 +103,17 @@ pub(super) async fn collect(
 async fn part(bucket: &Bucket, source: &Source, range: &Range<u64>) -> Outcome<ByteStream> {
     let header = format!("bytes={}-{}", range.start, range.end - 1);
     let etag = Some(source.etag.clone()).filter(|etag| !etag.is_empty());
-    Ok(bucket.requests.get(&source.name, Some(header), etag).await?.body)
+    let answer = bucket.requests.get(&source.name, Some(header), etag).await?;
+    let asked = ReadRange::Bounded { start: range.start, end: range.end };
+    match described(&answer, asked) {
+        Some((_, found)) if found == *range => Ok(answer.body),
+        // Whoever ignores what part was asked for would have others put in its place.
+        _ => {
+            let found = &answer.content_range;
+            let reason = format!("expected the bytes {range:?}, found {found:?}");
+            Err(Failure::here("read", Cause::Other, reason))
+        }
+    }
 }
 
 /// Bytes of an object that must be as it was, as a stream.

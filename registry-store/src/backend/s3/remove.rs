@@ -7,7 +7,7 @@ use super::assemble::Bytewise;
 use super::fault::{Cause, Failure};
 use super::record::SEGMENTS;
 use super::requests::{Condition, OpenUpload, Outcome, PAGE, Source};
-use crate::backend::{Key, Result};
+use crate::backend::{Key, Meta, Result};
 use crate::layout;
 
 impl Bucket {
@@ -50,10 +50,13 @@ impl Bucket {
     ///
     /// Order: a copy among what is the backend's own → the object, if it is still the one that was copied: another may
     /// have come in its place, which is not what was to be put aside. A crash leaves both.
-    pub(super) async fn quarantine(&self, key: &Key) -> Result<()> {
+    pub(super) async fn quarantine(&self, key: &Key, judged: Option<Meta>) -> Result<()> {
         let moved = async {
             let name = self.names.of(key);
             let Some(found) = self.requests.head(&name).await? else { return Ok(()) };
+            if judged.is_some_and(|judged| judged != found.meta) {
+                return Ok(());
+            }
             let to = format!("{}quarantine/{}/{key}", self.private, self.random_name());
             let (size, source) =
                 (found.meta.size, Source { name: name.clone(), etag: found.etag.clone() });
@@ -105,7 +108,7 @@ impl Bucket {
                 let is_expired = |upload: &OpenUpload| is_old(upload.begun) && self.is_ours(upload);
                 removed += self.abort_all(&place, is_expired).await?;
             }
-            for place in ["tmp/", "deleting/", "claims/", "probe/"] {
+            for place in ["tmp/", "claims/", "probe/"] {
                 let place = format!("{}{place}", self.private);
                 removed += self.delete_old(&place, is_old).await?;
             }
@@ -137,7 +140,7 @@ impl Bucket {
                     upload.name.strip_suffix("/data").filter(|s| s.contains("/_uploads/"));
                 let is_old = upload.begun.is_some_and(|begun| begun < before);
                 if let Some(session) = session.filter(|_| is_old)
-                    && self.requests.head(&format!("{session}/startedat")).await?.is_none()
+                    && self.requests.look_for(&format!("{session}/startedat")).await?.is_none()
                 {
                     self.requests.abort(&upload.name, &upload.id).await?;
                     removed += 1;

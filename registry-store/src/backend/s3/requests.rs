@@ -140,6 +140,8 @@ impl Requests {
         self.small("look for the bucket", send).await.map(|_| ()).map_err(Failure::of_the_bucket)
     }
 
+    /// What is known of an object. `None` may also be that there is no bucket: an answer to HEAD has no word on what it
+    /// is that is not there. Where nothing is asked of the bucket afterwards, see [`Requests::look_for`].
     pub(super) async fn head(&self, name: &str) -> Outcome<Option<Found>> {
         let answer = self
             .small("head", || self.client.head_object().bucket(&self.bucket).key(name).send())
@@ -149,13 +151,18 @@ impl Requests {
                 meta: meta(found.content_length(), found.last_modified()),
                 etag: found.e_tag.unwrap_or_default(),
             })),
-            Err(failure) if failure.is(Cause::NoSuchKey) => {
-                // An answer to HEAD has no word on what it is that is not there.
-                self.head_bucket().await?;
-                Ok(None)
-            }
+            Err(failure) if failure.is(Cause::NoSuchKey) => Ok(None),
             Err(failure) => Err(failure),
         }
+    }
+
+    /// What is known of an object; `None` only if the bucket is there and it is not.
+    pub(super) async fn look_for(&self, name: &str) -> Outcome<Option<Found>> {
+        let found = self.head(name).await?;
+        if found.is_none() {
+            self.head_bucket().await?;
+        }
+        Ok(found)
     }
 
     /// Opens an object, or the part of it that `range`, the value of a header, names.
@@ -249,16 +256,28 @@ impl Requests {
         limit: usize,
     ) -> Outcome<ListedPage> {
         let limit = i32::try_from(limit.clamp(1, PAGE)).unwrap_or(i32::MAX);
-        let send = || {
-            let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix);
-            request
-                .set_start_after(after.map(ToOwned::to_owned))
-                .set_delimiter(delimiter.map(ToOwned::to_owned))
-                .max_keys(limit)
-                .send()
+        let mut token: Option<String> = None;
+        let (answer, more) = loop {
+            let send = || {
+                let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix);
+                request
+                    .set_start_after(after.map(ToOwned::to_owned))
+                    .set_delimiter(delimiter.map(ToOwned::to_owned))
+                    .set_continuation_token(token.clone())
+                    .max_keys(limit)
+                    .send()
+            };
+            let (answer, _) = self.small("list", send).await?;
+            let more = answer.is_truncated().unwrap_or(false);
+            // A page of nothing that is not the last: who passes over what it does not show may answer so.
+            let is_empty = answer.contents().is_empty() && answer.common_prefixes().is_empty();
+            match answer.next_continuation_token() {
+                Some(next) if more && is_empty && token.as_deref() != Some(next) => {
+                    token = Some(next.to_owned());
+                }
+                _ => break (answer, more),
+            }
         };
-        let (answer, _) = self.small("list", send).await?;
-        let more = answer.is_truncated().unwrap_or(false);
         let prefixes = answer.common_prefixes.unwrap_or_default();
         let objects = answer.contents.unwrap_or_default().into_iter().filter_map(|object| {
             let meta = meta(object.size, object.last_modified.as_ref());

@@ -20,6 +20,10 @@ use crate::backend::{
     Error, ErrorKind, Key, OpenSession, Promotion, Result, SessionKeys, Staged, Tip,
 };
 
+/// So many small pieces at the end are put together in the next record: a client that sends byte by byte would else
+/// make records that name each of them, and a blob of as many reads.
+const MOST_SMALL: usize = 32;
+
 /// See the [module](self) and [`Record`] for how a session is kept.
 pub(super) struct SessionStaged {
     bucket: Arc<Bucket>,
@@ -201,6 +205,9 @@ impl SessionStaged {
     /// Order: the object with the new bytes, if they are many → the record. A crash leaves the object, which the end
     /// of the session takes away.
     async fn keep(&mut self, note: Bytes) -> Outcome<Tip> {
+        if self.small().count() >= MOST_SMALL && self.pending.in_memory().is_some() {
+            self.take_small_up().await?;
+        }
         self.seal().await?;
         let inline = Bytes::copy_from_slice(self.pending.in_memory().unwrap_or_default());
         let record = Record {

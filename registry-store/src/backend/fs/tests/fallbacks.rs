@@ -127,9 +127,9 @@ async fn objects_of_known_names_are_promoted_on_every_filesystem() {
 async fn objects_are_put_out_of_sight_on_every_filesystem() {
     everywhere(async |ground| {
         ground.create("blobs/x/data", b"bad").await.unwrap();
-        ground.backend.quarantine(&k("blobs/x/data")).await.unwrap();
+        ground.backend.quarantine(&k("blobs/x/data"), None).await.unwrap();
         assert_eq!(ground.content("blobs/x/data").await, None);
-        ground.backend.quarantine(&k("blobs/x/data")).await.unwrap();
+        ground.backend.quarantine(&k("blobs/x/data"), None).await.unwrap();
     })
     .await;
 }

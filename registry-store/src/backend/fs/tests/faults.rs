@@ -152,7 +152,7 @@ async fn what_is_put_into_quarantine_is_at_one_of_two_places() {
     };
     at_every_call(
         async |_| {},
-        async |ground| ground.backend.quarantine(&k("first/one")).await,
+        async |ground| ground.backend.quarantine(&k("first/one"), None).await,
         async |ground| {
             let places = ground.files().len() + quarantined(ground).len();
             assert_eq!(places, 1);
