@@ -209,14 +209,13 @@ impl Tags {
                 let keeps_entry =
                     unless.is_none() && !self.shared.backend.medium().locks_reach_processes;
                 let only_on = OnlyOn { digest, unless, keeps_entry };
-                match self.current(&tag).await? {
-                    Some(current) if current == *digest => {
-                        if self.remove(&tag, Some(only_on)).await? {
-                            removed(tag);
-                        }
+                let current = self.current(&tag).await?;
+                if current == Some(*digest) {
+                    if self.remove(&tag, Some(only_on)).await? {
+                        removed(tag);
                     }
-                    None if unless.is_some() => self.remove_entries(&tag, &[*digest]).await?,
-                    _ => {}
+                } else if current.is_none() && unless.is_some() {
+                    self.remove_entries(&tag, &[*digest]).await?;
                 }
             }
             after = page.next_after().map(|(name, _)| name.clone());

@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 use registry_store::backend::s3::S3Options;
 use registry_store::digest::Digest;
@@ -54,6 +53,7 @@ struct Acknowledged {
     pulls: usize,
 }
 
+#[expect(clippy::print_stdout, reason = "how much was tried is worth to be known")]
 fn kill_while_pushing(options: &S3Options) {
     let rounds = env::var("REPLICA_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().unwrap());
     let home = TempDir::new().unwrap();
@@ -70,8 +70,11 @@ fn kill_while_pushing(options: &S3Options) {
         let (puller, ending_puller, address) = (&acknowledged, ending.0, haproxy.address());
         scope.spawn(move || pull_until(address, puller, ending_puller));
         for round in 0..rounds {
-            // When it hits is left to chance: what a replica is about then differs.
-            thread::sleep(Duration::from_millis(150 + u64::from(round) * 7919 % 850));
+            // When it hits is left to chance: so many requests from now on.
+            for _ in 0..20 + round * 7919 % 150 {
+                let answer = plain_http::request(haproxy.address(), "GET", "/v2/");
+                assert_eq!(answer.status, 200);
+            }
             replicas.kill_and_restart(round as usize % replicas.addresses.len());
         }
     });

@@ -21,7 +21,7 @@ const CONNECT: Duration = Duration::from_secs(3);
 /// The clients for an options' endpoint, and for the one that clients of ours are sent to.
 ///
 /// Its own retries are off: whether a request may still be under way is something that only who sends it can know
-/// (see [`Failure::uncertain`](super::fault::Failure)). Bodies are signed with their SHA-256, by which the server
+/// (see [`Doubt`](super::fault::Doubt)). Bodies are signed with their SHA-256, by which the server
 /// finds what the way there has altered; further checksums are sent only where S3 asks for them, because not every
 /// server knows them.
 pub(super) async fn clients(options: &S3Options) -> Result<(Client, Client)> {

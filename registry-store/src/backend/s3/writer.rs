@@ -1,7 +1,8 @@
 //! [`Writer`]: an object that is written while its bytes arrive.
 //!
 //! Bytes are gathered to parts of one size; up to three of them are on their way while another fills. What is not
-//! longer than one part is put in one request. So a writer holds at most four parts, for an object of any size.
+//! longer than one part is put in one request. So a writer holds at most four parts, for an object of any size,
+//! and one that is written beside it (see below) as many.
 //!
 //! S3 takes at most 10,000 parts. The first 5,000 are as they come ([`S3Options::plain_parts`]); from there on the bytes
 //! go to an object beside, and of every 4 GiB of it the server makes one part: 20 TiB in all, with parts of 10 MiB.
