@@ -157,7 +157,7 @@
 //! | question | place |
 //! |---|---|
 //! | What can be asked for, and how is it spelled? | the values: [`digest`], [`name`], [`mod@reference`], [`upload_id`], [`media_type`], [`descriptor`], [`manifest`], [`precondition`] |
-//! | How do I open a store? | [`store::Store`], [`options::StoreOptions`], [`backend::fs`], [`backend::MemoryBackend`] |
+//! | How do I open a store? | [`store::Store`], [`options::StoreOptions`], [`backend::fs`], `backend::s3`, [`backend::MemoryBackend`] |
 //! | What can I do with a repository? | [`repository::Repository`] and what it hands out: [`blobs`], [`uploads`], [`manifests`], [`tags`], [`referrers`] |
 //! | What can go wrong? | [`error::Error`]; faults of the request and faults of the storage never share a variant |
 //! | What is on disk? | [`layout`] |
@@ -170,9 +170,10 @@
 //! * **Any future may be dropped** at any await. What is left is a state that a crash could have left; whatever
 //!   must not stop half-way runs on a task of its own.
 //! * **Bodies are streams**, in both directions. An upload holds at most 2.5 MiB, a download 1 MiB, whatever
-//!   their size.
-//! * The filesystem backend is the feature `fs`, which is on by default. Without it nothing here makes a system call
-//!   but for chance and time.
+//!   their size; on S3 an upload holds four parts more, 40 MiB, and all of a process 256 MiB.
+//! * The filesystem backend is the feature `fs`, which is on by default. The S3 backend is the feature `s3`
+//!   (`backend::s3::S3Backend`), which brings the client of S3 and its TLS. Without both nothing here makes a system
+//!   call but for chance and time, and nothing knows HTTP.
 //! * Who may do what is for the caller to decide: a store trusts whoever has it.
 
 pub mod backend;

@@ -12,6 +12,7 @@ mod each;
 mod exchange;
 mod full_disk;
 mod healing;
+mod large_on_s3;
 mod look;
 mod podman;
 mod referrers;

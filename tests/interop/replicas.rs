@@ -215,7 +215,8 @@ impl Replicas {
     }
 }
 
-fn configuration(address: SocketAddr, options: &S3Options) -> String {
+/// Distribution's, for one process at an address.
+pub(crate) fn configuration(address: SocketAddr, options: &S3Options) -> String {
     let S3Options { bucket, root, region, endpoint, credentials, .. } = options;
     let credentials = credentials.as_ref().unwrap();
     format!(
