@@ -1,7 +1,10 @@
 //! A bucket in place of a directory: from a configuration, from variables alone, and what does not start.
 
+use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
+use std::thread;
 
 use registry_store::digest::{Algorithm, Digest};
 use registry_store::layout::{self, RepositoryLayout};
@@ -13,6 +16,7 @@ use registry_tests::registry_process::RegistryProcess;
 use registry_tests::s3::operation::Operation;
 use registry_tests::s3::options::{Credentials, Listing, S3Options};
 use registry_tests::s3::server::S3Server;
+use tempfile::TempDir;
 
 use crate::configuring::Place;
 use crate::failures::{failure, says};
@@ -323,4 +327,76 @@ fn what_cannot_be_followed_is_refused_with_its_line() {
     let (status, line) = failure(place.serve().args(["--root", "x"]));
     assert_eq!(status, 2);
     says(&line, &["--root: expected storage.filesystem", "storage.s3", "config.yml:4"]);
+}
+
+/// Without keys in the configuration they are looked for where AWS's programs look.
+#[test]
+fn keys_that_are_not_said_are_found_in_the_environment_in_a_profile_and_at_the_container() {
+    let credentials =
+        Credentials { session_token: Some("token".to_owned()), ..Credentials::default() };
+    let Credentials { access_key, secret_key, .. } = credentials.clone();
+    let credentials = Some(credentials);
+    let bucket = ServedBucket::new(S3Options { credentials, ..S3Options::default() });
+    let home = TempDir::new().unwrap();
+    let profile = home.path().join("credentials");
+    let keys = format!(
+        "aws_access_key_id = {access_key}\naws_secret_access_key = {secret_key}\naws_session_token = token\n"
+    );
+    fs::write(&profile, format!("[registry]\n{keys}")).unwrap();
+    let (profile, container) = (profile.display().to_string(), container(&access_key, &secret_key));
+    for variables in [
+        vec![
+            ("AWS_ACCESS_KEY_ID", &*access_key),
+            ("AWS_SECRET_ACCESS_KEY", &*secret_key),
+            ("AWS_SESSION_TOKEN", "token"),
+        ],
+        vec![("AWS_SHARED_CREDENTIALS_FILE", &*profile), ("AWS_PROFILE", "registry")],
+        vec![("AWS_CONTAINER_CREDENTIALS_FULL_URI", &*container)],
+    ] {
+        let place = Place::new(&format!(
+            "version: 0.1\n\
+             http: {{addr: '127.0.0.1:0', relativeurls: true}}\n\
+             storage: {{s3: {{bucket: {BUCKET}, region: us-east-1, regionendpoint: '{}'}}}}\n",
+            bucket.server.endpoint()
+        ));
+        let mut command = place.serve();
+        for name in
+            ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"]
+        {
+            command.env_remove(name);
+        }
+        command.env("AWS_EC2_METADATA_DISABLED", "true").envs(variables);
+        let registry = RegistryProcess::greeted(&mut command);
+        push(registry.address(), "kept", b"hello");
+    }
+}
+
+/// The address of what gives keys to those who ask, as a container's platform does.
+fn container(access_key: &str, secret_key: &str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let keys = format!(
+        "{{\"AccessKeyId\":\"{access_key}\",\"SecretAccessKey\":\"{secret_key}\",\"Token\":\"token\",\
+          \"Expiration\":\"2100-01-01T00:00:00Z\"}}"
+    );
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut asked = Vec::new();
+            while !asked.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                if stream.read_exact(&mut byte).is_err() {
+                    break;
+                }
+                asked.push(byte[0]);
+            }
+            let length = keys.len();
+            let _ = write!(
+                stream,
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
+                 Connection: close\r\n\r\n{keys}"
+            );
+        }
+    });
+    format!("http://{address}/keys")
 }
