@@ -47,8 +47,11 @@ impl Bucket {
                         None => Promotion::Created,
                     });
                 }
-                // Another was first, or this one, in a try whose answer was lost.
-                Err(failure) if failure.is(Cause::Condition) => looks = true,
+                // Another was first, or this one, in a try whose answer was lost. An upload that met another may be
+                // gone with that.
+                Err(failure) if failure.is(Cause::Condition) || failure.is(Cause::NoSuchUpload) => {
+                    looks = true;
+                }
                 Err(failure) => return Err(failure.at(to)),
             }
         }
