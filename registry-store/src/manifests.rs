@@ -139,7 +139,8 @@ impl Manifests {
     /// Order, under the repository's lock, which excludes puts: the tags that point at it → the revision link →
     /// the record that it refers to its subject → the tags that a program that does not know our lock made
     /// meanwhile. It runs to its end even if the caller leaves. A crash leaves fewer tags, or a record without a
-    /// manifest, which counts as none.
+    /// manifest, which counts as none. If the revision link is there again after the record was forgotten, a
+    /// process that the lock does not reach has pushed it once more: the record is written again.
     ///
     /// Errors: `ManifestUnknown`.
     pub async fn delete(&self, digest: &Digest) -> Result<()> {

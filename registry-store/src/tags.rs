@@ -159,6 +159,8 @@ impl Tags {
     /// away, or the tag that was written anew with the same content: then it is written again.
     ///
     /// Only a tag that pointed at the manifest before has that entry, so this costs few pushes anything.
+    ///
+    /// Order: the entry → the tag. A crash leaves an entry without its tag, which nobody was promised.
     async fn settle_again(&self, tag: &Tag, digest: &Digest) -> Result<Pointed> {
         let meetings = match self.shared.backend.medium().locks_reach_processes {
             true => 0,
@@ -274,6 +276,9 @@ impl Tags {
 
     /// Removes entries of the history of a tag that is gone. If it is there again, it gets back that of what it points
     /// at.
+    ///
+    /// Order: the entries, in batches → a look at the tag → its entry. A crash leaves entries without a tag, or a tag
+    /// that was pushed meanwhile without its entry; it is pulled as before.
     async fn remove_entries(&self, tag: &Tag, entries: &[Digest]) -> Result<()> {
         for batch in entries.chunks(BATCH) {
             let keys: Vec<Key> =

@@ -139,6 +139,9 @@ impl Bucket {
     }
 
     /// Where the server does not look at the condition, among those that point on a condition, of all processes.
+    ///
+    /// Order there: the claim → a look → the object → the claim taken away. A crash leaves the claim, which holds up
+    /// who points on a condition until it is stale; what was written stands.
     async fn point_if(&self, key: &Key, bytes: &Bytes, condition: PointIf) -> Result<bool> {
         let is_conditional = match condition {
             PointIf::Always => return self.overwrite(key, bytes).await.map(|_| true),
