@@ -535,14 +535,21 @@ impl<S: System> Shared<S> {
     }
 
     /// Order: the mark, by which it exists → everything else of it → the directory above synced.
+    ///
+    /// Where bytes are not on the medium yet, the mark is gone from there before the record goes: a session without a
+    /// record is taken for one of Distribution's, whose bytes are trusted as they are.
     fn end(&self, state: &mut State<S>) -> Result<()> {
         let Home::Session(keys) = &self.home else {
             state.temp = None;
             return Ok(());
         };
-        self.root
-            .remove_name(&self.root.path_of(&keys.mark))
-            .map_err(|error| fault("discard", &keys.root, error))?;
+        let failed = |error| fault("discard", &keys.root, error);
+        self.root.remove_name(&self.root.path_of(&keys.mark)).map_err(failed)?;
+        let is_promoted = self.is_promoted.load(Ordering::Acquire);
+        if !is_promoted && self.offset() > state.synced {
+            let directory = self.root.path_of(&keys.root);
+            self.root.durable.sync_removals(&directory).map_err(failed)?;
+        }
         self.root.delete_tree(&keys.root)
     }
 }

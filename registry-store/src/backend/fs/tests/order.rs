@@ -289,6 +289,30 @@ async fn a_session_is_cut_only_after_its_notes_are() {
     assert_eq!(bytes_of(&mut *staged).await, b"abcd");
 }
 
+/// A crash could leave the session without its record else, and with bytes that never reached the medium.
+#[tokio::test]
+async fn the_mark_of_a_session_with_unsynced_bytes_is_durably_gone_before_its_record_goes() {
+    let ground = Ground::used().await;
+    let mut staged = begin(&ground.backend, &session("s")).await.unwrap();
+    staged.append("abc".into()).await.unwrap();
+    staged.persist("3".into(), &state("s", 3)).await.unwrap();
+    ground.create("r/_uploads/s/startedat", b"now").await.unwrap();
+    calls(&ground);
+    staged.discard().await.unwrap();
+    let found = calls(&ground);
+    let first = ["unlink r/_uploads/s/startedat", "sync_directory r/_uploads/s"];
+    assert_eq!(found[..2], first, "{found:?}");
+
+    let mut staged = begin(&ground.backend, &session("t")).await.unwrap();
+    staged.append("abc".into()).await.unwrap();
+    staged.promote(&k("blobs/x/data"), 3).await.unwrap();
+    calls(&ground);
+    staged.discard().await.unwrap();
+    let found = calls(&ground);
+    let synced = found.iter().filter(|call| call.starts_with("sync"));
+    assert_eq!(synced.collect::<Vec<_>>(), ["sync_directory r/_uploads"], "{found:?}");
+}
+
 #[tokio::test]
 async fn opening_and_reading_write_nothing() {
     let ground = Ground::new();
