@@ -263,17 +263,20 @@ pub(crate) async fn commit(
     link::write(shared, &layout.layer_link(digest), digest).await.map(|_| ())
 }
 
-/// Puts a blob out of everybody's sight that was found damaged when it was as `judged`.
+/// Puts a blob out of everybody's sight that was found damaged when it was as `judged`; `false` if it is not like that
+/// any more, and stays.
 ///
 /// A push may have put a good one in its place since then: so nobody names a blob while this looks once more and
 /// acts. One effect; a crash leaves the blob where it was or out of sight. The caller runs it to its end.
-pub(crate) async fn put_aside(shared: &Shared, digest: &Digest, judged: Meta) -> Result<()> {
+pub(crate) async fn put_aside(shared: &Shared, digest: &Digest, judged: Meta) -> Result<bool> {
     let key = layout::blob(digest);
     let _lock = shared.backend.lock(&layout::blob_shard(digest), LockMode::Exclusive).await?;
-    if shared.backend.head(&key).await? == Some(judged) {
-        shared.backend.quarantine(&key, Some(judged)).await?;
+    if shared.backend.head(&key).await? != Some(judged) {
+        return Ok(false);
     }
-    Ok(())
+    shared.backend.quarantine(&key, Some(judged)).await?;
+    shared.damage.put_aside(&key);
+    Ok(true)
 }
 
 /// The bytes of a small blob in any repository; `None` if it is not there, emptied, or longer than `limit`.

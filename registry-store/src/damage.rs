@@ -9,6 +9,7 @@ use crate::backend::Key;
 pub(crate) struct Damage {
     links: AtomicU64,
     blobs: AtomicU64,
+    put_aside: AtomicU64,
     healed: AtomicU64,
 }
 
@@ -20,6 +21,8 @@ pub struct DamageReport {
     /// Blobs that were empty, of another size, or of other content than their digest says. Each time one is met
     /// it counts again.
     pub blobs: u64,
+    /// Blobs of them that were put out of everybody's sight: the next push brings them again.
+    pub put_aside: u64,
     /// Damaged objects that a push has replaced.
     pub healed: u64,
 }
@@ -37,6 +40,12 @@ impl Damage {
         tracing::warn!(%key, found, "damaged blob: not of the size or content of its digest");
     }
 
+    /// A blob that was found damaged is where nobody but an operator sees it.
+    pub(crate) fn put_aside(&self, key: &Key) {
+        self.put_aside.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(%key, "damaged blob put into quarantine; the next push brings it again");
+    }
+
     /// A push has put a good object in the place of a damaged one.
     pub(crate) fn healed(&self, key: &Key) {
         self.healed.fetch_add(1, Ordering::Relaxed);
@@ -47,6 +56,7 @@ impl Damage {
         DamageReport {
             links: self.links.load(Ordering::Relaxed),
             blobs: self.blobs.load(Ordering::Relaxed),
+            put_aside: self.put_aside.load(Ordering::Relaxed),
             healed: self.healed.load(Ordering::Relaxed),
         }
     }

@@ -113,6 +113,13 @@ pub enum Error {
     Storage(#[from] backend::Error),
 }
 
+impl Error {
+    /// Is it one object that could not be looked at or read, not the storage as a whole?
+    pub(crate) fn is_of_one_object(&self) -> bool {
+        matches!(self, Self::Storage(error) if error.is_of_one_object())
+    }
+}
+
 fn list(digests: &[Digest]) -> String {
     digests.iter().map(Digest::to_string).collect::<Vec<_>>().join(", ")
 }

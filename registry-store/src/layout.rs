@@ -79,6 +79,11 @@ pub fn blob_shard(digest: &Digest) -> Key {
     key(&format!("{BLOBS}/{}/{}", digest.algorithm(), &digest.hex()[..2]))
 }
 
+/// The place above all blobs of an algorithm, and of each of their shards.
+pub fn blobs(algorithm: Algorithm) -> Key {
+    key(&format!("{BLOBS}/{algorithm}"))
+}
+
 /// What a backend may keep for itself.
 pub fn private() -> Key {
     key("_rs")
@@ -129,6 +134,11 @@ impl RepositoryLayout {
     /// The links to the blobs it has.
     pub fn layers(&self) -> Key {
         self.below(reserved::LAYERS)
+    }
+
+    /// The links to the blobs of an algorithm that it has.
+    pub fn layers_of(&self, algorithm: Algorithm) -> Key {
+        self.below(&format!("{}/{algorithm}", reserved::LAYERS))
     }
 
     /// The link to a blob it has.

@@ -104,7 +104,9 @@
 //!
 //! Nothing runs in the background unless it is spawned. [`Store::maintenance`](store::Store::maintenance) expires
 //! uploads that were never finished, for ever; [`Store::purge_uploads`](store::Store::purge_uploads) does so once.
-//! [`Store::damage`](store::Store::damage) counts what was found damaged, and healed. A program that ends waits for
+//! [`Store::scrub`](store::Store::scrub) hashes what is stored and puts out of sight what does not match, so that it is
+//! pushed again; the embedder says when and how fast. [`Store::damage`](store::Store::damage) counts what was found
+//! damaged, and healed. A program that ends waits for
 //! [`Store::finish_detached`](store::Store::finish_detached).
 //!
 //! ```
@@ -163,6 +165,7 @@
 //! | What is on disk? | [`layout`] |
 //! | What must another storage promise? | [`backend`] |
 //! | Who clears up? | [`store::Store::maintenance`], which the embedder runs; [`purge`], [`damage`] |
+//! | What finds damage? | [`scrub`], which the embedder runs, and every push, read and look that meets it: [`damage`] |
 //!
 //! # What to know before embedding it
 //!
@@ -203,6 +206,7 @@ pub mod purge;
 pub mod reference;
 pub mod referrers;
 pub mod repository;
+pub mod scrub;
 mod shared;
 pub mod store;
 pub mod tags;

@@ -31,6 +31,20 @@ pub(crate) async fn read_for(
     Ok(look(shared, key, |found| may_stand_for(found, digest)).await?.digest())
 }
 
+/// Is what is where a link should be one, to `of` if that is given? `None` if nothing is there.
+pub(crate) async fn is_good(
+    shared: &Shared,
+    key: &Key,
+    of: Option<&Digest>,
+) -> Result<Option<bool>> {
+    let may_hold = |found: &Digest| of.is_none_or(|digest| may_stand_for(found, digest));
+    Ok(match look(shared, key, may_hold).await? {
+        Found::Nothing => None,
+        Found::Damaged => Some(false),
+        Found::Digest(_) => Some(true),
+    })
+}
+
 fn may_stand_for(found: &Digest, digest: &Digest) -> bool {
     found == digest || found.algorithm() != digest.algorithm()
 }

@@ -17,6 +17,7 @@ use crate::page::Page;
 use crate::purge::{self, PurgeReport};
 use crate::referrers::RebuildReport;
 use crate::repository::Repository;
+use crate::scrub::{self, LinkReport, ScrubOptions, ScrubbedBlob};
 use crate::shared::Shared;
 
 /// Everything that is kept on one backend. Cheap to clone; clones share all state.
@@ -68,6 +69,31 @@ impl Store {
             })
         });
         rebuilt.boxed()
+    }
+
+    /// Reads and hashes every blob, in the order of digests, as long as the stream is asked for more, and puts out
+    /// of everybody's sight what is not what its digest says. See [`scrub`](crate::scrub).
+    ///
+    /// What is told of is done; who stops keeps the last digest and goes on with [`ScrubOptions::after`]. Memory is
+    /// bounded, and no more than two blobs are read at a time. Blobs may be pushed and deleted meanwhile: what is
+    /// healed before it is put out of sight stays. On S3, where no lock reaches other processes, that is so as far
+    /// as an object's size, time and ETag tell.
+    ///
+    /// A place whose names cannot be read is told of by an error and passed over; an error of the storage as a whole
+    /// is the last thing told.
+    pub fn scrub(&self, options: ScrubOptions) -> BoxStream<'_, Result<ScrubbedBlob>> {
+        scrub::blobs(&self.shared, options)
+    }
+
+    /// Looks at the links of every repository, in the order of the catalog, as long as the stream is asked for more.
+    /// Only tells. A repository that fails is followed by the next; the stream itself ends with an error if the
+    /// catalog cannot be read.
+    pub fn scrub_links(&self) -> BoxStream<'_, Result<(RepositoryName, Result<LinkReport>)>> {
+        let looked_at = self.all_repositories().and_then(move |name| async move {
+            let outcome = scrub::links(&self.shared, &name).await;
+            Ok((name, outcome))
+        });
+        looked_at.boxed()
     }
 
     /// What was found damaged since the store was opened.

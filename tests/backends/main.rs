@@ -105,6 +105,7 @@ macro_rules! every_clause {
                 an_object_can_take_the_place_of_a_quarantined_one,
                 one_key_can_be_quarantined_again_and_again,
                 a_quarantine_leaves_the_neighbours,
+                what_is_quarantined_is_what_was_judged,
             }
             listing {
                 objects_are_listed_in_the_byte_order_of_whole_keys,

@@ -64,3 +64,19 @@ pub(crate) async fn a_quarantine_leaves_the_neighbours(fixture: &Fixture) {
         assert_eq!(read(backend, key).await, key.to_string());
     }
 }
+
+pub(crate) async fn what_is_quarantined_is_what_was_judged(fixture: &Fixture) {
+    let backend = &*fixture.backend;
+    let place = key("a/b");
+    put(backend, &place, "damaged").await;
+    let judged = backend.head(&place).await.unwrap();
+    backend.quarantine(&place, None).await.unwrap();
+    backend.quarantine(&place, judged).await.unwrap();
+    // Of the same size, and perhaps in the same tick of the medium's clock.
+    put(backend, &place, "healthy").await;
+    backend.quarantine(&place, judged).await.unwrap();
+    assert_eq!(read(backend, &place).await, "healthy");
+    let found = backend.head(&place).await.unwrap();
+    backend.quarantine(&place, found).await.unwrap();
+    assert_eq!(backend.head(&place).await.unwrap(), None);
+}

@@ -2,7 +2,9 @@
 
 mod data_directory;
 mod flags;
+mod rate;
 mod referrers;
+mod scrub;
 mod serve;
 mod settings;
 mod storage;
@@ -55,6 +57,13 @@ enum Command {
     // Without the setting, which clap makes by itself, a missing command is answered with the whole help.
     #[command(subcommand, arg_required_else_help = false)]
     Referrers(referrers::Command),
+    /// Look whether what is stored is still what its digests say, and put aside what is not
+    ///
+    /// Reads every blob. One that is damaged is put into quarantine, below _rs/quarantine, and is not there any more to
+    /// clients, so that they push it again. Damaged links are told of. It may run beside a registry that serves. Prints
+    /// a line for each that is damaged or cannot be read, and the total. The status is 3 if damage was found, 1 if
+    /// something could not be read.
+    Scrub(scrub::Scrub),
 }
 
 /// Why the program cannot go on, in one line.
@@ -68,6 +77,11 @@ impl Failure {
     /// Something is not as it has to be.
     fn new(message: impl fmt::Display) -> Self {
         Self { message: message.to_string(), status: 1 }
+    }
+
+    /// What is stored is not what it has to be.
+    fn damage(message: impl fmt::Display) -> Self {
+        Self { message: message.to_string(), status: 3 }
     }
 
     /// The command line is not one that is understood.
@@ -104,6 +118,7 @@ fn execute(line: CommandLine) -> Result<(), Failure> {
     match line.command {
         Some(Command::Serve(arguments)) => serve::run(arguments.file.as_deref(), &arguments.flags),
         Some(Command::Referrers(command)) => referrers::run(&command),
+        Some(Command::Scrub(arguments)) => scrub::run(&arguments),
         None => serve::run(None, &line.serve),
     }
 }
@@ -207,6 +222,7 @@ mod tests {
             &["--root", "D", "referrers", "rebuild"],
             ": registry referrers rebuild --root <DIRECTORY>;",
         );
+        told_of_flags(&["--root", "D", "scrub"], ": registry scrub --root <DIRECTORY>;");
         // One that the command does not take is not recommended.
         told_of_flags(&["--read-only", "referrers", "rebuild"], ": registry referrers rebuild;");
     }

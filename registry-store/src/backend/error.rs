@@ -65,6 +65,12 @@ impl Error {
         self.kind
     }
 
+    /// Is it one object that could not be looked at or read, not the storage as a whole?
+    pub(crate) const fn is_of_one_object(&self) -> bool {
+        use ErrorKind::{Denied, Foreign, Io, NotFound};
+        matches!(self.kind, Denied | Foreign | Io | NotFound)
+    }
+
     /// What was attempted.
     pub const fn operation(&self) -> &'static str {
         self.operation

@@ -283,8 +283,7 @@ impl MemoryBackend {
                 return Err(Error::new(ErrorKind::NotFound, "resume session").at(&keys.root));
             }
         };
-        let stored = Stored { content: Content::Session(draft.clone()), modified: now };
-        state.objects.insert(keys.data.clone(), stored);
+        state.store(keys.data.clone(), Content::Session(draft.clone()), now);
         Ok(draft)
     }
 }
@@ -294,11 +293,14 @@ impl MemoryBackend {
 struct State {
     objects: BTreeMap<Key, Stored>,
     quarantined: Vec<(Key, Bytes)>,
+    /// How many objects were ever stored.
+    stored: u64,
 }
 
 struct Stored {
     content: Content,
     modified: SystemTime,
+    version: u64,
 }
 
 enum Content {
@@ -325,14 +327,21 @@ impl Content {
 
 impl State {
     fn head(&self, key: &Key) -> Option<Meta> {
-        self.objects
-            .get(key)
-            .map(|found| Meta { size: found.content.size(), modified: Some(found.modified) })
+        self.objects.get(key).map(|found| Meta {
+            size: found.content.size(),
+            modified: Some(found.modified),
+            version: found.version,
+        })
     }
 
     fn put(&mut self, key: Key, bytes: Bytes, modified: SystemTime) {
-        let content = Content::Whole(bytes);
-        self.objects.insert(key, Stored { content, modified });
+        self.store(key, Content::Whole(bytes), modified);
+    }
+
+    fn store(&mut self, key: Key, content: Content, modified: SystemTime) {
+        self.stored += 1;
+        let version = self.stored;
+        self.objects.insert(key, Stored { content, modified, version });
     }
 
     fn delete_tree(&mut self, prefix: &Key) {

@@ -254,6 +254,9 @@ pub struct Meta {
     pub size: u64,
     /// When it was last written, by the medium's clock. Fit for expiry of litter, not for decisions.
     pub modified: Option<SystemTime>,
+    /// Tells it from another that took its place, of the same size and in the same tick of that clock, as far as the
+    /// medium can: a filesystem by the file, S3 by the ETag. Says nothing else.
+    pub version: u64,
 }
 
 /// An object, or a part of it, open for reading.

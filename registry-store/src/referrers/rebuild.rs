@@ -92,13 +92,13 @@ impl Referrers {
             Ok(Read::NoSubject) => return Ok(Finding::NoSubject),
             Ok(Read::Nothing) => return Ok(Finding::Nothing),
             Ok(Read::Damaged) => return Ok(self.pass_over(digest, "damaged")),
-            Err(error) if is_of_one_object(&error) => return Ok(self.pass_over(digest, error)),
+            Err(error) if error.is_of_one_object() => return Ok(self.pass_over(digest, error)),
             Err(error) => return Err(error),
         };
         match self.is_recorded(&subject, &digest).await {
             Ok(true) => Ok(Finding::Kept),
             Ok(false) => self.record_what_is_there(subject, digest).await,
-            Err(error) if is_of_one_object(&error) => Ok(self.pass_over(digest, error)),
+            Err(error) if error.is_of_one_object() => Ok(self.pass_over(digest, error)),
             Err(error) => Err(error),
         }
     }
@@ -226,7 +226,7 @@ impl Referrers {
     async fn is_gone(&self, link: &Key) -> Result<bool> {
         match self.shared.backend.head(link).await.map_err(Error::from) {
             Ok(found) => Ok(found.is_none()),
-            Err(error) if is_of_one_object(&error) => Ok(false),
+            Err(error) if error.is_of_one_object() => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -283,10 +283,4 @@ impl Read {
         let subject = manifest.subject().and_then(|subject| subject.digest.known());
         Some(subject.map_or(Self::NoSubject, |subject| Self::Subject(*subject)))
     }
-}
-
-/// Is it one object that could not be looked at or read, not the storage as a whole?
-fn is_of_one_object(error: &Error) -> bool {
-    let kinds = [ErrorKind::Io, ErrorKind::Foreign, ErrorKind::Denied, ErrorKind::NotFound];
-    matches!(error, Error::Storage(error) if kinds.contains(&error.kind()))
 }

@@ -31,6 +31,7 @@ mod walk;
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf, absolute};
@@ -375,8 +376,11 @@ impl<S: System> Root<S> {
     }
 }
 
-const fn meta(stat: &Stat) -> Meta {
-    Meta { size: stat.size, modified: stat.modified }
+fn meta(stat: &Stat) -> Meta {
+    let mut version = DefaultHasher::new();
+    // The number of a file that is gone is given to another.
+    (stat.device, stat.inode, stat.created).hash(&mut version);
+    Meta { size: stat.size, modified: stat.modified, version: version.finish() }
 }
 
 fn open_error(root: &Path, error: &io::Error) -> Error {

@@ -3,6 +3,7 @@
 //! Names are those of objects in the bucket. Every request here may be done twice: what that means for a caller
 //! stands at those where it matters.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::Client;
@@ -148,7 +149,7 @@ impl Requests {
             .await;
         match answer {
             Ok((found, _)) => Ok(Some(Found {
-                meta: meta(found.content_length(), found.last_modified()),
+                meta: meta(found.content_length(), found.last_modified(), found.e_tag()),
                 etag: found.e_tag.unwrap_or_default(),
             })),
             Err(failure) if failure.is(Cause::NoSuchKey) => Ok(None),
@@ -280,7 +281,7 @@ impl Requests {
         };
         let prefixes = answer.common_prefixes.unwrap_or_default();
         let objects = answer.contents.unwrap_or_default().into_iter().filter_map(|object| {
-            let meta = meta(object.size, object.last_modified.as_ref());
+            let meta = meta(object.size, object.last_modified.as_ref(), object.e_tag.as_deref());
             Some((object.key?, meta))
         });
         Ok(ListedPage {
@@ -511,9 +512,12 @@ fn part(number: i32, etag: Option<String>) -> CompletedPart {
     CompletedPart::builder().part_number(number).set_e_tag(etag).build()
 }
 
-fn meta(size: Option<i64>, modified: Option<&DateTime>) -> Meta {
+fn meta(size: Option<i64>, modified: Option<&DateTime>, etag: Option<&str>) -> Meta {
     let size = size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
-    Meta { size, modified: modified.and_then(time) }
+    let mut version = DefaultHasher::new();
+    // Some servers leave the quotes out in listings.
+    etag.map(|etag| etag.trim_matches('"')).hash(&mut version);
+    Meta { size, modified: modified.and_then(time), version: version.finish() }
 }
 
 fn time(at: &DateTime) -> Option<SystemTime> {
