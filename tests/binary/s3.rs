@@ -26,7 +26,7 @@ use crate::listening::push;
 const LARGE: &[u8] = &[b'x'; 64 * 1024];
 
 /// A configuration of `storage.s3`, with `more` in that section and the other lines behind it.
-fn configuration(endpoint: &str, more: &str, lines: &str) -> Place {
+pub(crate) fn configuration(endpoint: &str, more: &str, lines: &str) -> Place {
     let Credentials { access_key, secret_key, .. } = Credentials::default();
     Place::new(&format!(
         "version: 0.1\n\
@@ -37,7 +37,7 @@ fn configuration(endpoint: &str, more: &str, lines: &str) -> Place {
     ))
 }
 
-fn served() -> ServedBucket {
+pub(crate) fn served() -> ServedBucket {
     ServedBucket::new(S3Options::default())
 }
 

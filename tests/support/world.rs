@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt as _, stream};
 use registry_store::backend::fs::FilesystemBackend;
-use registry_store::backend::{Backend, MemoryBackend, ReadRange};
+use registry_store::backend::{Backend, Key, MemoryBackend, ReadRange};
 use registry_store::digest::{Algorithm, Digest};
 use registry_store::error::{BodyError, Result};
 use registry_store::options::{Clock, Random, StoreOptions};
@@ -29,13 +29,16 @@ pub struct World {
     pub clock: Arc<TestClock>,
     again: Box<dyn Fn() -> Arc<dyn Backend> + Send + Sync>,
     random: Arc<TestRandom>,
+    /// Where it is in memory, whose quarantine has no keys.
+    memory: Option<MemoryBackend>,
 }
 
 impl World {
     /// On memory.
     pub fn memory() -> Self {
         let backend = MemoryBackend::new();
-        Self::on(move || Arc::new(backend.clone()))
+        let memory = Some(backend.clone());
+        Self { memory, ..Self::on(move || Arc::new(backend.clone())) }
     }
 
     /// On a directory that goes when this does.
@@ -80,12 +83,28 @@ impl World {
         let backend = again();
         let options = options(&clock, &random);
         let store = Store::new(backend.clone(), options);
-        Self { store, backend, clock, again: Box::new(again), random }
+        Self { store, backend, clock, again: Box::new(again), random, memory: None }
     }
 
     /// What another process that opens the same storage works with.
     pub fn another_process(&self) -> Store {
         Store::new((self.again)(), options(&self.clock, &self.random))
+    }
+
+    /// What was put out of sight, and is there for an operator, in no order.
+    pub async fn quarantined(&self) -> Vec<Bytes> {
+        if let Some(memory) = &self.memory {
+            return memory.quarantined().into_iter().map(|(_, bytes)| bytes).collect();
+        }
+        let place = "_rs/quarantine".parse().expect("it is of a key's grammar");
+        let keys: Vec<Key> = self.backend.list(&place, None).try_collect().await.expect("a list");
+        let mut found = Vec::new();
+        for key in keys {
+            let object = self.backend.read(&key, ReadRange::Full).await.expect("it stays");
+            let parts: Vec<Bytes> = object.into_stream().try_collect().await.expect("it stays");
+            found.push(parts.concat().into());
+        }
+        found
     }
 
     /// A repository of the store.

@@ -37,7 +37,8 @@ mod tests {
         assert_eq!(bytes("50MB"), Some(50_000_000));
         assert_eq!(bytes("1KiB"), Some(1024));
         assert_eq!(bytes("12"), Some(12));
-        for wrong in ["", "MB", "0", "0MB", "-1", "1.5MB", "50 MB", "50mb", "50M", "99999999999GB", "5é"]
+        for wrong in
+            ["", "MB", "0", "0MB", "-1", "1.5MB", "50 MB", "50mb", "50M", "99999999999GB", "5é"]
         {
             assert_eq!(bytes(wrong), None, "{wrong}");
         }

@@ -146,7 +146,9 @@ impl Total {
                 &mut self.left,
                 format!("damaged ({size} bytes): cannot be put into quarantine: {error}"),
             ),
-            Finding::Unreadable(error) => (&mut self.unreadable, format!("cannot be read: {error}")),
+            Finding::Unreadable(error) => {
+                (&mut self.unreadable, format!("cannot be read: {error}"))
+            }
         };
         *count += 1;
         say(format_args!("{digest}: {what}"));

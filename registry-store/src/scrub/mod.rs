@@ -47,7 +47,8 @@ pub struct ScrubbedBlob {
 pub enum Finding {
     /// What its digest says.
     Good,
-    /// Something else, twice. It is out of everybody's sight now.
+    /// Something else, twice. It is out of everybody's sight now. Where no lock reaches other processes, as on S3, one of
+    /// them may have replaced it at that very moment.
     PutAside,
     /// Something else, and by the time it was to be put out of sight it was what its digest says, or gone, or another:
     /// it was pushed or deleted meanwhile. Or the medium does not read the same each time.
