@@ -165,3 +165,26 @@ async fn a_blob_that_is_healed_before_it_is_put_aside_stays(world: World) {
     assert_eq!(pull(&repository, &Digest::sha256(GOOD)).await.unwrap(), GOOD);
     assert_eq!(world.quarantined().await, [Bytes::from_static(b"hello, worle")]);
 }
+
+#[tokio::test]
+async fn a_file_that_was_healed_is_not_put_aside_for_one_of_the_same_size_and_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join(layout::blob(&Digest::sha256(GOOD)).as_str());
+    let world = World::in_directory(directory);
+    let digest = push(&world.repository("a"), GOOD).await;
+    put(&world, &layout::blob(&digest), "hello, worle").await;
+    let judged = std::fs::metadata(&file).unwrap().modified().unwrap();
+    let gates = GatedBackend::new(world.backend.clone());
+    let store = store_on(gates.clone());
+    let gate = shut(&gates, Moment::Before, (Method::Lock, 1));
+    let other = world.another_process();
+    let found = gate
+        .meanwhile(scrub(&store), async {
+            act(other, Meanwhile::ScrubAndPush).await;
+            let healed = std::fs::File::options().write(true).open(&file).unwrap();
+            healed.set_modified(judged).unwrap();
+        })
+        .await;
+    assert!(matches!(found[0].finding, Finding::Changed), "{found:?}");
+    assert_eq!(pull(&world.repository("a"), &digest).await.unwrap(), GOOD);
+}

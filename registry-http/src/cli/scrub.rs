@@ -101,12 +101,17 @@ async fn scrub(data: Data, options: ScrubOptions, total: &mut Total) -> Result<(
         }
     }
     let mut links = store.scrub_links();
-    while let Some((name, outcome)) = links.try_next().await.map_err(|error| {
-        Failure::new(format!("cannot read the names of all repositories: {error}"))
-    })? {
-        total.add_links(&name, outcome);
+    loop {
+        match links.try_next().await {
+            Ok(Some((name, outcome))) => total.add_links(&name, outcome),
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                say(format_args!("cannot read the names of all repositories: {error}"));
+                total.failed += 1;
+                return Ok(());
+            }
+        }
     }
-    Ok(())
 }
 
 /// All that was looked at.
