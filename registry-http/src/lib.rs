@@ -117,7 +117,10 @@
 //! | a manifest | 4 MiB, as in Distribution: [`MAX_MANIFEST_SIZE`](registry_store::manifest::MAX_MANIFEST_SIZE) |
 //! | a blob | nothing: it streams, whatever its size, through [a few buffers](registry_store) |
 //!
-//! Connections are the listener's: `serve::Limits`, or those of your server. The service has no clock and no
+//! Connections are the listener's: `serve::Limits` (how many there are, how long one may be without a request or stand
+//! still, how large a head may be), or those of your server. Upload sessions that were begun and left hold nothing but
+//! their place in the storage until they [expire](registry_store::options::StoreOptions::upload_expiry): how many a client
+//! begins is for an [`Authorizer`](auth::Authorizer) or a proxy to bound. The service has no clock and no
 //! chance of its own; both are [the store's](registry_store::options::StoreOptions). Timeouts are of tokio's clock,
 //! which a test can stop.
 //!
@@ -140,10 +143,14 @@
 //! TLS, logging of requests and draining at shutdown are layers and servers around it. Faults of the storage are
 //! told to [`tracing`] as errors, and to clients only as "the storage failed".
 
+#[cfg(feature = "serve")]
+mod activity;
 pub mod auth;
 mod body;
 #[cfg(feature = "cli")]
 pub mod config;
+#[cfg(feature = "serve")]
+mod connections;
 mod endpoint;
 mod error;
 pub mod events;

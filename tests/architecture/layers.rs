@@ -53,7 +53,9 @@ const HTTP: &[&[&str]] = &[
     // How a failure looks to a client: knows every kind of failure there is.
     &["error"],
     &["handler"],
-    &["notifications", "metrics", "access_log", "health", "idle"],
+    &["notifications", "metrics", "access_log", "health", "activity"],
+    // Of a listener: a connection, and all of them.
+    &["idle", "connections"],
     &["config"],
     &["serve"],
     &["testing"],

@@ -82,6 +82,24 @@ fn an_address_that_is_none() {
 }
 
 #[test]
+fn a_limit_that_is_none() {
+    let root = TempDir::new().unwrap();
+    for (flag, values) in [
+        ("--max-connections", &["-1", "x", "", "1.5"][..]),
+        ("--head-timeout", &["1m", "-1", "604801"]),
+        ("--idle-timeout", &["1m", "0", "604801"]),
+        ("--max-head-size", &["64k", "0", "1023", "16777217"]),
+    ] {
+        for value in values {
+            let said = format!("{flag}={value}");
+            let (status, line) = failure(&mut registry(&[&said], root.path()));
+            assert_eq!(status, 2, "{said}");
+            says(&line, &[flag, value]);
+        }
+    }
+}
+
+#[test]
 fn an_unknown_flag() {
     let root = TempDir::new().unwrap();
     let (status, line) = failure(&mut registry(&["--port", "5000"], root.path()));

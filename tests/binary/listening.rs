@@ -111,7 +111,7 @@ fn a_lack_of_file_descriptors_is_logged_and_survived() {
     command
         .args(["-c", r#"ulimit -n 32; exec "$0" "$@""#])
         .arg(program())
-        .args(["--addr", "127.0.0.1:0", "--root"])
+        .args(["--max-connections", "0", "--addr", "127.0.0.1:0", "--root"])
         .arg(root.path());
     let mut registry = RegistryProcess::greeted(&mut command);
     // The kernel takes more connections than the process can accept.

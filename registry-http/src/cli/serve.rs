@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use clap::Args;
 use registry_http::config::Address;
-use registry_http::serve::serve;
+use registry_http::serve::serve_with;
 use registry_http::{Options, service};
 use registry_store::store::Store;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -42,6 +43,7 @@ pub(super) struct Arguments {
 /// Order: what is asked for is looked at → the address is ours → the storage is opened, a directory made if it was not
 /// there. So a start that fails at its settings, its secret or its address leaves nothing behind.
 pub(super) fn run(file: Option<&Path>, flags: &Flags) -> Result<(), Failure> {
+    raise_limit_of_files();
     let settings = settings::settle(file, flags)?;
     log_to_stderr(settings.log_level)?;
     for warning in &settings.warnings {
@@ -56,6 +58,14 @@ pub(super) fn run(file: Option<&Path>, flags: &Flags) -> Result<(), Failure> {
     // made under one is still under way. The end of the process ends all of it together.
     mem::forget(runtime);
     outcome
+}
+
+/// Takes as many file descriptors as the system lets: the usual limit is one for programs of the past, that select by
+/// small numbers. How many connections there may be depends on it.
+fn raise_limit_of_files() {
+    let limits = getrlimit(Resource::Nofile);
+    // Without it there are fewer connections, and no harm is done.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limits.maximum, ..limits });
 }
 
 async fn serve_until_told(settings: Settings) -> Result<(), Failure> {
@@ -79,7 +89,8 @@ async fn serve_until_told(settings: Settings) -> Result<(), Failure> {
 
     greet(address, &place, &settings.options);
     let (drain, draining) = oneshot::channel();
-    let mut serving = pin!(serve(listener, service(store.clone(), settings.options), async {
+    let service = service(store.clone(), settings.options);
+    let mut serving = pin!(serve_with(settings.limits, listener, service, async {
         // The sender is never dropped unused before `serving` is.
         let _ = draining.await;
     }));

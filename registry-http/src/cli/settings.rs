@@ -7,6 +7,7 @@ use registry_http::Options;
 use registry_http::config::{
     self, Address, Configuration, Driver, Loaded, LogLevel, PATH_VARIABLE, Problem,
 };
+use registry_http::serve::Limits;
 use registry_store::backend::s3::S3Options;
 use registry_store::options::StoreOptions;
 
@@ -21,6 +22,7 @@ pub(super) struct Settings {
     pub(super) address: Said<Address>,
     pub(super) data: Data,
     pub(super) options: Options,
+    pub(super) limits: Limits,
     pub(super) store: StoreOptions,
     /// Uploads that were never finished are removed.
     pub(super) purge: bool,
@@ -54,11 +56,14 @@ pub(super) fn settle(file: Option<&Path>, flags: &Flags) -> Result<Settings, Fai
     if let Some(file) = &flags.secret_file {
         options.upload_secret = Some(upload_secret::in_file(file)?);
     }
+    let mut limits = Limits::default();
+    flags.bound(&mut limits, &mut options);
     Ok(Settings {
         address: address(&loaded, flags),
         data: data(&loaded, flags.root.as_deref())?,
         purge: configuration.storage.purging.enabled && !options.read_only,
         options,
+        limits,
         store: store_options(configuration),
         log_level: configuration.log_level,
         warnings: loaded.warnings,
