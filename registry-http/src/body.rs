@@ -58,6 +58,8 @@ pub(crate) struct RequestBody {
     lost: bool,
     /// The client waits to be asked for its body, and nobody has asked yet.
     held_back: bool,
+    /// It ended with trailers.
+    trailed: bool,
 }
 
 /// What a body may take; see [`Options`].
@@ -90,6 +92,7 @@ impl RequestBody {
             whole: false,
             lost: false,
             held_back: head.headers.contains_key(EXPECT),
+            trailed: false,
         }
     }
 
@@ -127,12 +130,14 @@ impl RequestBody {
         Ok(all.freeze())
     }
 
-    /// Reads what is left of it, up to a limit, and throws it away. `false` if there is more.
+    /// Reads what is left of it, up to a limit, and throws it away. `false` if there is more, or if it ended with
+    /// trailers: where those end is read in more ways than one (a line feed alone ends a line, or it does not), so what
+    /// follows on the connection is no request that can be relied on.
     pub(crate) async fn drain(&mut self) -> bool {
         let (limit, time) = self.limits.drain;
         let end = self.found.saturating_add(limit);
         let drained = timeout(time, async { while self.found < end && self.pass_over().await {} });
-        drained.await.is_ok() && self.is_over()
+        drained.await.is_ok() && self.is_over() && !self.trailed
     }
 
     /// Reads what is left of it and throws it away, after the answer, for as long as is bearable.
@@ -162,7 +167,10 @@ impl RequestBody {
             return false;
         }
         match self.body.frame().await {
-            Some(Ok(frame)) => self.found += frame.data_ref().map_or(0, Bytes::len) as u64,
+            Some(Ok(frame)) => {
+                self.trailed |= frame.is_trailers();
+                self.found += frame.data_ref().map_or(0, Bytes::len) as u64;
+            }
             Some(Err(_)) => self.lost = true,
             None => self.whole = true,
         }
@@ -208,7 +216,10 @@ impl Stream for RequestBody {
                     return self.end(fault);
                 }
                 Some(Err(error)) => return self.end(Some(BodyFault::Broken(error))),
-                Some(Ok(Err(_trailers))) => continue,
+                Some(Ok(Err(_trailers))) => {
+                    self.trailed = true;
+                    continue;
+                }
                 Some(Ok(Ok(part))) => part,
             };
             self.found += part.len() as u64;

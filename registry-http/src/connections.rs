@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::timeout;
+use tokio::time::sleep;
 use tracing::{debug, error, warn};
 
 use crate::activity::Activity;
@@ -67,33 +67,36 @@ impl Connections {
         Some(())
     }
 
-    /// Whether there are as many as may be.
-    pub(crate) fn is_full(&self) -> bool {
-        self.most.is_some_and(|most| self.len() >= most)
+    /// Until there is room for one more. For it the connection that has been idle for longest is asked to end, and then
+    /// the next, should that one take its time. What is in flight stays untouched: if no connection is idle, it takes
+    /// until one is, or ends.
+    pub(crate) async fn room(&mut self) {
+        const ITS_TIME: Duration = Duration::from_millis(100);
+        while self.most.is_some_and(|most| self.tasks.len() >= most) {
+            let asked = self.ask_longest_idle();
+            let rested = Arc::clone(&self.rested);
+            let rest =
+                async move { if asked { sleep(ITS_TIME).await } else { rested.notified().await } };
+            tokio::select! {
+                biased;
+                Some(()) = self.ended() => {}
+                () = rest => {}
+            }
+        }
     }
 
-    /// Asks the one that has been idle for longest to end, if any is idle. Whatever is in flight stays untouched.
-    pub(crate) fn make_room(&mut self) {
-        let idle = self.activities.values().filter(|it| !it.was_told());
-        let longest = idle.filter_map(|it| Some((it.idle_since()?, it))).min_by_key(|it| it.0);
-        if let Some((_, activity)) = longest {
-            activity.tell();
-        }
+    /// Whether there was one to ask.
+    fn ask_longest_idle(&mut self) -> bool {
         if !std::mem::replace(&mut self.told_of, true) {
+            let connections = self.tasks.len();
             warn!(
-                connections = self.len(),
+                connections,
                 "as many connections as may be: those that are idle give way, and with none idle the next one waits"
             );
         }
-    }
-
-    /// Until it is worth to try that again: one became idle, or the last one asked takes its time.
-    pub(crate) fn rest(&self) -> impl Future<Output = ()> + Send + 'static {
-        const A_WHILE: Duration = Duration::from_millis(100);
-        let rested = Arc::clone(&self.rested);
-        async move {
-            let _ = timeout(A_WHILE, rested.notified()).await;
-        }
+        let idle = self.activities.values().filter(|it| !it.was_told());
+        let longest = idle.filter_map(|it| Some((it.idle_since()?, it))).min_by_key(|it| it.0);
+        longest.is_some_and(|(_, activity)| activity.tell())
     }
 
     /// Asks all of them to end as soon as their requests are answered.
@@ -114,19 +117,28 @@ fn report(ended: Result<Outcome, JoinError>) {
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::sleep;
+    use std::future::pending;
+
+    use tokio::time::timeout;
 
     use super::*;
 
-    /// A connection that ends when it is asked to.
-    fn add(connections: &mut Connections) -> Arc<Activity> {
+    /// A connection that ends when it is asked to, if `willing`.
+    fn add(connections: &mut Connections, willing: bool) -> Arc<Activity> {
         let activity = connections.activity();
-        let (told, ends) = (Arc::clone(&activity), Arc::clone(&activity));
+        let (told, kept) = (Arc::clone(&activity), Arc::clone(&activity));
         connections.spawn(activity, async move {
             told.told().await;
+            if !willing {
+                pending::<()>().await;
+            }
             Ok(())
         });
-        ends
+        kept
+    }
+
+    fn were_told(all: &[Arc<Activity>]) -> Vec<bool> {
+        all.iter().map(|it| it.was_told()).collect()
     }
 
     #[tokio::test(start_paused = true)]
@@ -134,24 +146,45 @@ mod tests {
         let mut connections = Connections::new(Some(3));
         let mut all = Vec::new();
         for _ in 0..3 {
-            assert!(!connections.is_full());
-            all.push(add(&mut connections));
+            connections.room().await;
+            all.push(add(&mut connections, true));
             sleep(Duration::from_secs(1)).await;
         }
-        assert!(connections.is_full());
+        assert_eq!(were_told(&all), [false; 3], "there was room");
         let busy = all[0].begin();
         drop(all[1].begin());
-        connections.make_room();
-        assert_eq!(all.iter().map(|it| it.was_told()).collect::<Vec<_>>(), [false, false, true]);
-        connections.ended().await.unwrap();
-        assert!(!connections.is_full());
-        connections.make_room();
-        connections.ended().await.unwrap();
-        connections.make_room();
-        assert!(!all[0].was_told(), "a request in flight is not cut");
+        connections.room().await;
+        assert_eq!(were_told(&all), [false, false, true]);
+        all.push(add(&mut connections, true));
+        let busy_too = [all[1].begin(), all[3].begin()];
+        let waited = timeout(Duration::from_hours(24), connections.room()).await;
+        assert!(waited.is_err(), "a request in flight is not cut");
         drop(busy);
-        connections.make_room();
-        connections.ended().await.unwrap();
-        assert_eq!(connections.ended().await, None);
+        connections.room().await;
+        assert_eq!(were_told(&all), [true, false, true, false]);
+        drop(busy_too);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_becomes_idle_while_room_is_wanted_gives_way() {
+        let mut connections = Connections::new(Some(1));
+        let busy = add(&mut connections, true).begin();
+        let done = async {
+            sleep(Duration::from_secs(7)).await;
+            drop(busy);
+        };
+        tokio::join!(connections.room(), done);
+        assert_eq!(connections.len(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_takes_its_time_to_end_holds_nobody_up() {
+        let mut connections = Connections::new(Some(2));
+        let unwilling = add(&mut connections, false);
+        sleep(Duration::from_secs(1)).await;
+        let willing = add(&mut connections, true);
+        connections.room().await;
+        assert!(unwilling.was_told() && willing.was_told());
+        assert_eq!(connections.len(), 1);
     }
 }

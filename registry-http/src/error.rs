@@ -153,6 +153,7 @@ impl Wire {
 
 fn of_refusal(refusal: &Refusal) -> Wire {
     let (status, code) = match refusal {
+        Refusal::Ambiguous { .. } => (StatusCode::BAD_REQUEST, "UNSUPPORTED"),
         Refusal::NoSuchEndpoint => (StatusCode::NOT_FOUND, "UNSUPPORTED"),
         Refusal::Method { allow } | Refusal::Disabled { allow } => {
             return Wire::new(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", refusal)

@@ -2,8 +2,11 @@
 
 use std::fmt::Display;
 
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH, IF_RANGE};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{
+    CONTENT_LENGTH, CONTENT_TYPE, HOST, IF_MATCH, IF_NONE_MATCH, IF_RANGE, TRANSFER_ENCODING,
+};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use registry_store::digest::Digest;
 use registry_store::media_type::{MediaType, MediaTypeError};
 use registry_store::precondition::{Content, Precondition};
@@ -40,6 +43,28 @@ pub(crate) const NOT_KEPT: HeaderValue = HeaderValue::from_static("no-store");
 pub(crate) fn value(text: impl Display) -> HeaderValue {
     HeaderValue::try_from(text.to_string())
         .expect("names, digests, tags, numbers and encoded text are visible ASCII")
+}
+
+/// What makes a request of HTTP/1.1 one that a proxy in front may have taken for another, or for two (RFC 9112 §3.2, §6.3,
+/// §11.2): its body would then be the next request of somebody else. What servers refuse by themselves does not come here.
+pub(crate) fn ambiguity(head: &Parts) -> Option<&'static str> {
+    if head.version >= Version::HTTP_2 {
+        return None;
+    }
+    if head.headers.get_all(HOST).iter().count() > 1 {
+        return Some("two of the header Host");
+    }
+    let mut encodings = head.headers.get_all(TRANSFER_ENCODING).iter();
+    let is_chunked =
+        |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+    if encodings.next().is_some_and(|first| !is_chunked(first)) || encodings.next().is_some() {
+        return Some("a Transfer-Encoding other than chunked alone");
+    }
+    let is_authority = head.uri.authority().is_some() && head.uri.scheme().is_none();
+    if is_authority && head.method != Method::CONNECT {
+        return Some("a target that is an authority");
+    }
+    None
 }
 
 /// The strong validator of content: its digest.

@@ -13,6 +13,9 @@ use thiserror::Error;
 /// Why a request is refused by its head alone.
 #[derive(Debug, Error)]
 pub(crate) enum Refusal {
+    /// Whoever stands before the registry may take it for another request than it is here.
+    #[error("expected a request that can be read in one way only, found {found}")]
+    Ambiguous { found: &'static str },
     /// The path is none of the API's.
     #[error("there is nothing at this path")]
     NoSuchEndpoint,

@@ -139,18 +139,18 @@ where
     let mut shutdown = pin!(shutdown);
 
     loop {
-        let full = connections.is_full();
-        if full {
-            connections.make_room();
-        }
-        let rest = connections.rest();
         let stream = tokio::select! {
             biased;
             () = &mut shutdown => break,
             Some(()) = connections.ended() => continue,
-            () = rest, if full => continue,
-            accepted = accept(&listener), if !full => accepted?,
+            accepted = accept(&listener) => accepted?,
         };
+        // One more than may be is accepted, so that room is made only where it is wanted.
+        tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            () = connections.room() => {}
+        }
         let activity = connections.activity();
         let stream = Idle::new(stream, limits.idle, Arc::clone(&activity));
         let connection =

@@ -26,6 +26,7 @@ use crate::endpoint::{Endpoint, Links};
 use crate::error::Failure;
 use crate::headers;
 use crate::options::Options;
+use crate::refusal::Refusal;
 
 /// What a handler answers.
 type Answer = Result<Response<ResponseBody>, Failure>;
@@ -63,7 +64,11 @@ pub(crate) async fn answer(
     head: &Parts,
     mut body: RequestBody,
 ) -> Response<ResponseBody> {
-    let answer = permitted(store, options, head, &mut body).await;
+    let ambiguity = headers::ambiguity(head);
+    let answer = match ambiguity {
+        Some(found) => Err(Refusal::Ambiguous { found }.into()),
+        None => permitted(store, options, head, &mut body).await,
+    };
     let mut response =
         answer.unwrap_or_else(|failure| failure.into_response(&head.method, &head.uri));
     response.headers_mut().insert(headers::API_VERSION, headers::REGISTRY_2);
@@ -71,7 +76,7 @@ pub(crate) async fn answer(
         *response.body_mut() = ResponseBody::empty();
     }
     // In HTTP/2 a body has a stream of its own: nothing behind it waits for its end.
-    if head.version < Version::HTTP_2 && !body.drain().await {
+    if head.version < Version::HTTP_2 && (ambiguity.is_some() || !body.drain().await) {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(CONNECTION, close);
     }
