@@ -71,7 +71,7 @@ impl Connections {
     /// the next, should that one take its time. What is in flight stays untouched: if no connection is idle, it takes
     /// until one is, or ends.
     pub(crate) async fn room(&mut self) {
-        const ITS_TIME: Duration = Duration::from_millis(100);
+        const ITS_TIME: Duration = Duration::from_millis(10);
         while self.most.is_some_and(|most| self.tasks.len() >= most) {
             let asked = self.ask_longest_idle();
             let rested = Arc::clone(&self.rested);

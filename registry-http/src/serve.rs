@@ -265,14 +265,15 @@ where
 }
 
 /// Polls a connection to its end. Asked to end, it does when its requests are answered; one that does not though it has
-/// none is dropped after a moment, where that `takes_nothing_away`.
+/// none is dropped, where that `takes_nothing_away`: at once if it never had one, else after a while, in which the body
+/// of a request that was refused may still come (were it dropped under it, the reset would take the answer away).
 async fn drive<C: GracefulConnection>(
     connection: C,
     asked_to_end: impl Future<Output = ()>,
     activity: &Activity,
     takes_nothing_away: impl Fn() -> bool,
 ) -> Result<(), C::Error> {
-    const A_MOMENT: Duration = Duration::from_secs(1);
+    const A_WHILE: Duration = Duration::from_secs(5);
 
     let mut connection = pin!(connection);
     tokio::select! {
@@ -282,12 +283,14 @@ async fn drive<C: GracefulConnection>(
     }
     connection.as_mut().graceful_shutdown();
     loop {
+        let served = activity.has_served();
+        let left = if served { A_WHILE } else { Duration::ZERO };
         tokio::select! {
             biased;
             ended = connection.as_mut() => return ended,
-            () = activity.overdue(A_MOMENT, Instant::now()) => {}
+            () = activity.overdue(left, Instant::now()) => {}
         }
-        if takes_nothing_away() {
+        if activity.has_served() == served && takes_nothing_away() {
             return Ok(());
         }
     }
