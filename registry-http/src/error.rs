@@ -153,7 +153,6 @@ impl Wire {
 
 fn of_refusal(refusal: &Refusal) -> Wire {
     let (status, code) = match refusal {
-        Refusal::Ambiguous { .. } => (StatusCode::BAD_REQUEST, "UNSUPPORTED"),
         Refusal::NoSuchEndpoint => (StatusCode::NOT_FOUND, "UNSUPPORTED"),
         Refusal::Method { allow } | Refusal::Disabled { allow } => {
             return Wire::new(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", refusal)
@@ -169,7 +168,9 @@ fn of_refusal(refusal: &Refusal) -> Wire {
         }
         // As Distribution answers, so that its clients begin anew.
         Refusal::UploadState => (StatusCode::NOT_FOUND, "BLOB_UPLOAD_INVALID"),
-        Refusal::PageNumber { .. } => (StatusCode::BAD_REQUEST, "UNSUPPORTED"),
+        Refusal::Ambiguous { .. } | Refusal::PageNumber { .. } => {
+            (StatusCode::BAD_REQUEST, "UNSUPPORTED")
+        }
         Refusal::TooManyTags { .. } => (StatusCode::URI_TOO_LONG, "UNSUPPORTED"),
         Refusal::ContentRangeBackwards { .. } => {
             (StatusCode::RANGE_NOT_SATISFIABLE, "BLOB_UPLOAD_INVALID")

@@ -15,7 +15,7 @@ use crate::registry::{Registry, SOON, answer, begin, offset, rest, soon, statuse
 
 #[test]
 fn a_connection_that_sends_nothing_or_half_a_head_is_closed_without_an_answer() {
-    let registry = Registry::with(soon(), Options::default());
+    let registry = Registry::with(heads_in_time(), Options::default());
     let sent = ["", "G", "GET /v2/ HTTP/1.1\r\nHost:", "PRI * HTTP/2.0\r\n", "\r\n\r\n"];
     let mut connections = sent.map(|sent| {
         let mut stream = registry.connect();
@@ -31,18 +31,22 @@ fn a_connection_that_sends_nothing_or_half_a_head_is_closed_without_an_answer() 
 
 #[test]
 fn a_head_that_comes_byte_by_byte_without_an_end_is_cut_though_it_moves() {
-    let registry = Registry::with(soon(), Options::default());
+    let registry = Registry::with(heads_in_time(), Options::default());
     for begun in ["GET /v2/ HTTP/1.1\r\nA: ", "GET /v2/"] {
         let mut stream = registry.connect();
         stream.write_all(begun.as_bytes()).unwrap();
         let mut writer = stream.try_clone().unwrap();
+        let address = registry.address;
         let sending = thread::spawn(move || {
-            // Until the server has closed, which the second write after it finds out.
+            // Until the server has closed, which the second write after it finds out. Others' requests set the pace.
             while writer.write_all(b"a").is_ok() {
-                thread::sleep(SOON / 30);
+                assert_eq!(
+                    plain_http::request(address, "GET", "/v2/").status,
+                    200,
+                    "others are served"
+                );
             }
         });
-        registry.serves_others(begun);
         assert_eq!(rest(&mut stream), "");
         sending.join().unwrap();
     }
@@ -50,7 +54,7 @@ fn a_head_that_comes_byte_by_byte_without_an_end_is_cut_though_it_moves() {
 
 #[test]
 fn a_connection_of_no_use_any_more_is_closed() {
-    let registry = Registry::with(soon(), Options::default());
+    let registry = Registry::with(heads_in_time(), Options::default());
     let mut stream = registry.connect();
     for _ in 0..4 {
         stream.write_all(b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
@@ -100,6 +104,11 @@ fn a_client_that_does_not_read_is_let_go_of() {
     }
     let found = rest(&mut stopped).len();
     assert!(found < content.len(), "cut after {found} bytes");
+}
+
+/// Nothing but the time for heads is short.
+fn heads_in_time() -> Limits {
+    Limits { head: Some(SOON), ..Limits::default() }
 }
 
 fn first(stream: &mut TcpStream) -> [u8; 12] {

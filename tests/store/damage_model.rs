@@ -508,7 +508,6 @@ fn every_order(world: fn() -> World, length: u32) {
             }
         });
     }
-    println!("{all} orders of damage and steps");
 }
 
 /// A number that makes this longer where it is to be thorough.

@@ -57,8 +57,7 @@ fn shut(gates: &GatedBackend, moment: Moment, (method, number): (Method, u64)) -
 fn is_locked(moment: Moment, (method, number): (Method, u64)) -> bool {
     match (method, number) {
         (Method::Lock, _) => moment == Moment::After,
-        (Method::Head, 2) => true,
-        (Method::Quarantine, _) => true,
+        (Method::Head, 2) | (Method::Quarantine, _) => true,
         _ => false,
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt as _, TryStreamExt as _};
 
-use crate::backend::{ErrorKind, ReadRange};
+use crate::backend::{Child, ErrorKind, ReadRange};
 use crate::blobs::put_aside;
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::error::{Error, Result};
@@ -169,7 +169,7 @@ impl<'s> Walk<'s> {
         loop {
             let page = self.shared.backend.list_children(&place, cursor.as_deref(), MANY).await?;
             let names = page.items.iter().filter(|child| child.is_prefix());
-            for name in names.map(|child| child.name()).filter(|name| name.len() == 2) {
+            for name in names.map(Child::name).filter(|name| name.len() == 2) {
                 if begun.is_none_or(|begun| name >= begun) {
                     let after = after.clone().filter(|_| begun == Some(name));
                     shards.push_back(Shard { algorithm, name: name.to_owned(), after });
@@ -188,7 +188,7 @@ impl<'s> Walk<'s> {
         };
         let backend = &self.shared.backend;
         let page = backend.list_children(&place, shard.after.as_deref(), MANY).await?;
-        let names = page.items.iter().filter(|child| child.is_prefix()).map(|child| child.name());
+        let names = page.items.iter().filter(|child| child.is_prefix()).map(Child::name);
         let digests = names.filter(|name| name.starts_with(&shard.name));
         let digests = digests.filter_map(|name| Digest::from_hex(shard.algorithm, name).ok());
         let digests = digests.collect();
