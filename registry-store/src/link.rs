@@ -57,8 +57,8 @@ fn content(digest: &Digest) -> Bytes {
 /// Makes `key` a link to `digest` that is durable on return; one that is there already is kept if it is good. Tells
 /// whether there was one, good or not.
 ///
-/// Order: create without overwriting; where something was there, read it; if it was not this link, replace it.
-/// A crash leaves the old link or the new one.
+/// Order: create without overwriting; where something was there, read it; if it was not this link, replace it, else see
+/// to it that what was read is durable. A crash leaves the old link or the new one.
 pub(crate) async fn write(shared: &Shared, key: &Key, digest: &Digest) -> Result<Put> {
     let content = content(digest);
     let put = shared.backend.put(key, content.clone(), PutMode::Create).await?;
@@ -85,14 +85,16 @@ pub(crate) async fn read_raw(shared: &Shared, key: &Key) -> Result<Option<Bytes>
     Ok(shared.backend.read_small(key, LIMIT).await?)
 }
 
-/// Deletes the link `key` if it is one to `digest` and there is no object `unless`; says whether it did.
+/// Deletes the link `key` if it is one to `digest` and there is no object `unless`; says whether it did. `target` is the
+/// link that it relies on.
 pub(crate) async fn delete_if(
     shared: &Shared,
     key: &Key,
     digest: &Digest,
+    target: Key,
     unless: Option<Key>,
 ) -> Result<bool> {
-    let condition = DeleteIf { holds: content(digest), unless };
+    let condition = DeleteIf { holds: content(digest), target: Some(target), unless };
     Ok(shared.backend.delete_if(key, condition).await?)
 }
 
@@ -102,6 +104,10 @@ async fn replace_unless_good(shared: &Shared, key: &Key, digest: &Digest) -> Res
     if let Found::Digest(found) = &found
         && found == digest
     {
+        // Another may have healed it since the put made durable what it kept.
+        if !shared.backend.medium().visible_is_durable {
+            shared.backend.settle(std::slice::from_ref(key)).await?;
+        }
         return Ok(());
     }
     shared.backend.put(key, content(digest), PutMode::Overwrite).await?;

@@ -171,6 +171,18 @@ async fn an_expired_session_is_discarded_under_its_lock() {
     recorded.expect(&["resume session", "discard session", "expire what was staged"]);
 }
 
+/// Of what is there already, another may just have put the good one in the place of a damaged one.
+#[tokio::test]
+async fn a_link_that_is_there_is_settled_after_it_was_found_good() {
+    let recorded = recorded();
+    let digest = push(&recorded.a, b"hello").await;
+    recorded.name("HELLO", &digest);
+    recorded.backend.forget();
+    push(&recorded.a, b"hello").await;
+    let found = recorded.position("read a/_layers/HELLO/link");
+    assert!(found < recorded.position("settle a/_layers/HELLO/link"));
+}
+
 #[tokio::test]
 async fn a_mounted_blob_is_settled_before_and_after_it_is_linked() {
     let recorded = recorded();
