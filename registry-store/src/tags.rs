@@ -177,8 +177,11 @@ impl Tags {
             // If it is there it is this, or what came after it.
             let again = PointIf::Absent;
             let pointed = link::point(&self.shared, &current, digest, &target, again).await?;
-            if pointed == Pointed::TargetGone {
-                return Ok(pointed);
+            // Without its entry it was not found by a delete of the manifest, which may be over by now.
+            let is_missed =
+                pointed == Pointed::Refused && self.shared.backend.head(&target).await?.is_none();
+            if pointed == Pointed::TargetGone || is_missed {
+                return Ok(Pointed::TargetGone);
             }
         }
         Ok(Pointed::Written)
@@ -207,6 +210,13 @@ impl Tags {
         loop {
             let backend = &self.shared.backend;
             let page = backend.list_children_with(&place, &entry, after.as_deref(), MANY).await?;
+            // Pushed once more by another process, the entries may be of that push. One that comes behind this look
+            // finds the entries that were listed, and looks after them.
+            if let Some(link) = unless.filter(|_| !page.items.is_empty())
+                && backend.head(link).await?.is_some()
+            {
+                return Ok(());
+            }
             for tag in page.items.iter().filter_map(|(name, _)| name.parse::<Tag>().ok()) {
                 let keeps_entry =
                     unless.is_none() && !self.shared.backend.medium().locks_reach_processes;
@@ -261,8 +271,8 @@ impl Tags {
         match only_on {
             None => self.shared.backend.delete(&[current_link]).await?,
             Some(OnlyOn { digest, unless, keeps_entry }) => {
-                let unless = unless.cloned();
-                if !link::delete_if(&self.shared, &current_link, digest, unless).await? {
+                let (unless, target) = (unless.cloned(), self.layout.revision_link(digest));
+                if !link::delete_if(&self.shared, &current_link, digest, target, unless).await? {
                     return Ok(false);
                 }
                 if keeps_entry {
@@ -277,7 +287,7 @@ impl Tags {
     /// Removes entries of the history of a tag that is gone. If it is there again, it gets back that of what it points
     /// at.
     ///
-    /// Order: the entries, in batches → a look at the tag → its entry. A crash leaves entries without a tag, or a tag
+    /// Order: the entries, in batches → a look at the tag → its entry → the tag again, if its manifest is gone. A crash leaves entries without a tag, or a tag
     /// that was pushed meanwhile without its entry; it is pulled as before.
     async fn remove_entries(&self, tag: &Tag, entries: &[Digest]) -> Result<()> {
         for batch in entries.chunks(BATCH) {
@@ -288,6 +298,12 @@ impl Tags {
         if let Some(digest) = self.current(tag).await? {
             let entry = self.layout.tag_index_link(tag, &digest);
             link::write(&self.shared, &entry, &digest).await?;
+            // Without its entry it was not found by a delete of that manifest by another process.
+            if !self.shared.backend.medium().locks_reach_processes
+                && self.shared.backend.head(&self.layout.revision_link(&digest)).await?.is_none()
+            {
+                Box::pin(self.take_back(tag, &digest)).await?;
+            }
         }
         Ok(())
     }

@@ -33,7 +33,7 @@ async fn delete_if(
     holds: &'static str,
     unless: Option<&Key>,
 ) -> Result<bool> {
-    let condition = DeleteIf { holds: holds.into(), unless: unless.cloned() };
+    let condition = DeleteIf { holds: holds.into(), unless: unless.cloned(), target: None };
     backend.delete_if(key, condition).await
 }
 

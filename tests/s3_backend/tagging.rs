@@ -281,3 +281,85 @@ async fn a_tag_that_is_pushed_between_the_passes_of_a_delete_is_found_by_the_sec
         while_a_push_stands(options, 9).await;
     }
 }
+
+/// A DELETE may come to pass when its sender is long dead: so the note must be there before, in the first pass too.
+#[tokio::test]
+async fn a_push_waits_for_a_delete_of_its_tag_that_is_in_its_first_pass() {
+    for options in kinds() {
+        let replicas = replicas(options).await;
+        let (bucket, manifest) = (&replicas.bucket, image(b"{}", &[]));
+        let digest = manifest.digest(Algorithm::Sha256);
+        let gate = Gate::shut();
+        bucket.s3().faults().when(
+            |asked| {
+                let is_tag = asked.key.ends_with("v1/current/link");
+                is_tag && asked.operation == Operation::DeleteObject && asked.nth_of_key == 1
+            },
+            Fault::Delay(gate.clone()),
+        );
+        let mut delete = async { replicas.deletes.manifests().delete(&digest).await }.boxed();
+        tokio::select! {
+            outcome = &mut delete => panic!("{outcome:?} without deleting the tag"),
+            () = gate.arrived(1) => {}
+        }
+        let mut push = put(&replicas.pushes, &manifest).boxed();
+        tokio::select! {
+            outcome = &mut push => panic!("{outcome:?} while its tag may yet go"),
+            () = waits(bucket) => {}
+        }
+        gate.open();
+        let (pushed, deleted) = tokio::join!(push, delete);
+        deleted.unwrap();
+        is_sound(&replicas, &manifest, pushed.is_ok(), "in the first pass").await;
+    }
+}
+
+/// A delete of the same manifest is stopped before each of its requests, while a tag that never was is pushed as far as
+/// its entry of history; then the delete ends, and then the push.
+#[tokio::test]
+async fn a_delete_leaves_the_entry_of_history_of_a_tag_that_is_pushed_behind_it() {
+    for options in kinds() {
+        let replicas = replicas(options).await;
+        let (bucket, manifest) = (&replicas.bucket, image(b"{}", &[]));
+        let digest = manifest.digest(Algorithm::Sha256);
+        let mut pushed_times = 0;
+        for nth in 1.. {
+            bucket.restore(&replicas.before);
+            let (one, two) = (Gate::shut(), Gate::shut());
+            let faults = bucket.s3().faults();
+            faults.when(move |asked| asked.nth == nth, Fault::Delay(one.clone()));
+            faults.when(
+                |asked| {
+                    let is_tag = asked.key.ends_with("v2/current/link");
+                    is_tag && asked.operation == Operation::PutObject && asked.nth_of_key == 1
+                },
+                Fault::Delay(two.clone()),
+            );
+            let mut delete = async { replicas.deletes.manifests().delete(&digest).await }.boxed();
+            let has_ended = tokio::select! {
+                outcome = &mut delete => { outcome.unwrap(); true }
+                () = one.arrived(1) => false,
+            };
+            if has_ended {
+                break;
+            }
+            let tags = ["v2".parse().unwrap()];
+            let manifests = replicas.pushes.manifests();
+            let mut push = manifests.put(&manifest, &digest, &tags).boxed();
+            tokio::select! {
+                outcome = &mut push => panic!("{outcome:?} without its tag, before {nth}"),
+                () = two.arrived(1) => {}
+            }
+            one.open();
+            delete.await.unwrap();
+            two.open();
+            if push.await.is_ok() {
+                pushed_times += 1;
+                let names = bucket.names();
+                let has_entry = names.iter().any(|name| name.contains("tags/v2/index/"));
+                assert!(has_entry, "before {nth}: {names:?}");
+            }
+        }
+        assert!(pushed_times > 1, "{pushed_times}");
+    }
+}

@@ -355,6 +355,8 @@ pub struct DeleteIf {
     pub holds: Bytes,
     /// and its target, this object, is not there.
     pub unless: Option<Key>,
+    /// Its target, where it may be there: whoever points at that meanwhile is to see that a delete is under way.
+    pub target: Option<Key>,
 }
 
 /// What a [signed address](Backend::signed_url) is good for.

@@ -309,7 +309,8 @@ impl Bucket {
     /// notes, which hold up who points there until they are stale. They stay, too, where a request to delete was not
     /// answered, as that may still come to pass.
     pub(super) async fn delete_if(&self, key: &Key, condition: &DeleteIf) -> Result<bool> {
-        let notes = self.notes_for(key, condition.unless.as_ref());
+        let target = condition.target.as_ref().or(condition.unless.as_ref());
+        let notes = self.notes_for(key, target);
         let text = Bytes::from(key.to_string());
         let deleted = async {
             for note in &notes {
