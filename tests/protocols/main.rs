@@ -8,3 +8,5 @@
 
 mod check;
 mod promotion;
+mod tagging;
+mod uploading;
