@@ -885,7 +885,7 @@ fn the_same_manifest_is_pushed_while_it_is_deleted() {
 
 #[test]
 fn a_tag_that_never_was_is_pushed_while_its_manifest_is_deleted() {
-    of_both_kinds("a new tag", 1, &Tagging { deaths: 1, ..new_tag() });
+    of_both_kinds("a new tag", 1_800, &Tagging { deaths: 1, ..new_tag() });
 }
 
 #[test]

@@ -639,39 +639,39 @@ fn retries() -> Uploading {
 
 #[test]
 fn two_branches_of_a_session_are_committed() {
-    holds("uploading, two branches", 1, branches());
+    holds("uploading, two branches", 28_000, branches());
 }
 
 #[test]
 fn a_commit_is_sent_again_whatever_became_of_it() {
-    holds("uploading, retries", 1, Uploading { deaths: 1, ..retries() });
-    holds("uploading, retries, no conditions", 1, Uploading { is_conditional: false, ..retries() });
+    holds("uploading, retries", 200_000, Uploading { deaths: 1, ..retries() });
+    holds("uploading, retries, no conditions", 29_000, Uploading { is_conditional: false, ..retries() });
 }
 
 #[test]
 fn an_upload_is_aborted_while_it_is_put_together() {
-    holds("uploading, aborts", 1, Uploading { lost_answers: 0, aborts: 1, ..retries() });
+    holds("uploading, aborts", 32_000, Uploading { lost_answers: 0, aborts: 1, ..retries() });
 }
 
 #[test]
 fn a_session_is_cancelled_while_it_is_committed() {
     let requests = vec![append(1), append(2), commit(None, &[1]), Request::Cancel];
-    holds("uploading, a cancel", 1, Uploading { requests, deaths: 1, ..branches() });
+    holds("uploading, a cancel", 20_000, Uploading { requests, deaths: 1, ..branches() });
 }
 
 #[test]
 fn a_damaged_blob_is_replaced_by_a_commit() {
-    holds("uploading, damage", 1, Uploading { is_damaged: true, lost_answers: 0, ..retries() });
+    holds("uploading, damage", 16_000, Uploading { is_damaged: true, lost_answers: 0, ..retries() });
 }
 
 #[test]
 fn more_of_all_that_can_happen_to_uploads() {
     if is_large() {
-        holds("uploading, branches and deaths", 1, Uploading { deaths: 2, ..branches() });
-        holds("uploading, three at once", 1, Uploading { at_once: 3, ..branches() });
+        holds("uploading, branches and deaths", 28_000, Uploading { deaths: 2, ..branches() });
+        holds("uploading, three at once", 28_000, Uploading { at_once: 3, ..branches() });
         let mut model = Uploading { deaths: 1, aborts: 1, lost_answers: 1, ..branches() };
         model.requests.push(Request::Cancel);
-        holds("uploading, all of it", 1, model);
+        holds("uploading, all of it", 28_000, model);
     }
 }
 
