@@ -645,7 +645,11 @@ fn two_branches_of_a_session_are_committed() {
 #[test]
 fn a_commit_is_sent_again_whatever_became_of_it() {
     holds("uploading, retries", 200_000, Uploading { deaths: 1, ..retries() });
-    holds("uploading, retries, no conditions", 29_000, Uploading { is_conditional: false, ..retries() });
+    holds(
+        "uploading, retries, no conditions",
+        29_000,
+        Uploading { is_conditional: false, ..retries() },
+    );
 }
 
 #[test]
@@ -661,7 +665,11 @@ fn a_session_is_cancelled_while_it_is_committed() {
 
 #[test]
 fn a_damaged_blob_is_replaced_by_a_commit() {
-    holds("uploading, damage", 16_000, Uploading { is_damaged: true, lost_answers: 0, ..retries() });
+    holds(
+        "uploading, damage",
+        16_000,
+        Uploading { is_damaged: true, lost_answers: 0, ..retries() },
+    );
 }
 
 #[test]
