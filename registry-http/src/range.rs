@@ -94,17 +94,22 @@ impl ContentRange {
     /// Reads `0-9`, as the OCI distribution-spec has it, and `bytes 0-9/*`, as RFC 9110.
     pub(crate) fn parse(text: &str) -> Result<Self, Refusal> {
         let strange = || Self::strange(text);
-        let range = text.trim();
+        // RFC 9110 §5.5: no other white space is around a header's value.
+        let range = text.trim_matches([' ', '\t']);
         let range = range.strip_prefix("bytes").unwrap_or(range);
         let range = range.trim_start_matches([' ', '=']);
         let (range, whole) = range.split_once('/').unwrap_or((range, "*"));
         let (start, end) = range.split_once('-').ok_or_else(strange)?;
         let (start, end) = (number(start).ok_or_else(strange)?, number(end).ok_or_else(strange)?);
+        let whole = match whole {
+            "*" => None,
+            whole => Some(number(whole).ok_or_else(strange)?),
+        };
         if end < start {
             return Err(Refusal::ContentRangeBackwards { start, end });
         }
         // RFC 9110 §14.4: what ends beyond the whole must not be put together with the rest.
-        if whole != "*" && number(whole).is_none_or(|whole| whole <= end) {
+        if whole.is_some_and(|whole| whole <= end) {
             return Err(strange());
         }
         Ok(Self { start, end })
@@ -232,6 +237,23 @@ mod tests {
                 matches!(ContentRange::parse(text), Err(Refusal::ContentRange { .. })),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn a_content_range_between_spaces_that_http_does_not_know_is_refused() {
+        assert_eq!(ContentRange::parse("\t 0-1 ").unwrap(), ContentRange { start: 0, end: 1 });
+        for text in ["\u{a0}0-1", "0-1\u{2003}", "\u{b}0-1"] {
+            let found = ContentRange::parse(text);
+            assert!(matches!(found, Err(Refusal::ContentRange { .. })), "{text:?}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_content_range_that_cannot_be_read_is_not_told_to_be_backwards() {
+        for text in ["5-4/x", "bytes 5-4/", "5-4/*x"] {
+            let found = ContentRange::parse(text);
+            assert!(matches!(found, Err(Refusal::ContentRange { .. })), "{text:?}: {found:?}");
         }
     }
 
