@@ -53,6 +53,13 @@ struct Head {
 
 const VERSION: u32 = 1;
 
+/// Can the bytes be counted? Those of a session that was really written can.
+fn is_countable(pieces: &[Piece], inline: u64) -> bool {
+    let mut pieces_within = pieces.iter().map(|piece| piece.start.checked_add(piece.length));
+    let length = pieces.iter().try_fold(inline, |sum, piece| sum.checked_add(piece.length));
+    length.is_some() && pieces_within.all(|end| end.is_some())
+}
+
 impl Record {
     /// The number of bytes of the session so far.
     pub(super) fn end(&self) -> u64 {
@@ -84,7 +91,8 @@ impl Record {
         let is_whole = head.version == VERSION && head.inline == inline.len() as u64;
         let note = hex::decode(head.note).ok()?.into();
         let Head { parent, depth, pieces, .. } = head;
-        is_whole.then_some((Self { parent, depth, note, pieces, inline }, line as u64 + 1))
+        let is_sound = is_whole && is_countable(&pieces, head.inline);
+        is_sound.then_some((Self { parent, depth, note, pieces, inline }, line as u64 + 1))
     }
 }
 
@@ -128,6 +136,23 @@ mod tests {
             },
         );
         prop::collection::vec(piece, 0..5)
+    }
+
+    #[test]
+    fn a_record_of_more_bytes_than_can_be_counted_is_none() {
+        let piece = |start, length| {
+            let (object, etag) = ("s-1".to_owned(), String::new());
+            Piece { object, start, length, etag, whole: true }
+        };
+        let read = |pieces: Vec<Piece>| {
+            let (note, inline) = (Bytes::new(), Bytes::from_static(b"abc"));
+            let record = Record { parent: None, depth: 0, note, pieces, inline };
+            Record::parse(&record.to_bytes().0).map(|(record, _)| record.end())
+        };
+        assert_eq!(read(vec![piece(0, u64::MAX - 3)]), Some(u64::MAX));
+        assert_eq!(read(vec![piece(0, u64::MAX - 2)]), None);
+        assert_eq!(read(vec![piece(0, u64::MAX - 4), piece(0, 2)]), None);
+        assert_eq!(read(vec![piece(u64::MAX, 1)]), None);
     }
 
     proptest! {
