@@ -45,17 +45,18 @@ impl Record {
         Self { boot: boot.to_owned(), entries: Vec::new() }
     }
 
-    /// A record as it is kept; `None` if the text is none.
+    /// A record as it is kept; `None` if the text is none, be it that it only spells one in another way.
     pub(super) fn parse(text: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(text).ok()?.strip_suffix('\n')?;
-        let mut lines = text.split('\n');
+        let text = std::str::from_utf8(text).ok()?;
+        let mut lines = text.strip_suffix('\n')?.split('\n');
         if lines.next()? != TITLE {
             return None;
         }
         let boot = lines.next()?.strip_prefix("boot ")?.to_owned();
         let entries: Vec<_> = lines.map(Entry::parse).collect::<Option<_>>()?;
         let ordered = entries.is_sorted_by(|one, next| one.offset < next.offset);
-        ordered.then_some(Self { boot, entries })
+        let record = Self { boot, entries };
+        (ordered && record.to_text() == text).then_some(record)
     }
 
     /// The record as it is kept.
@@ -189,6 +190,16 @@ mod tests {
         let record = Record::parse(record.to_text().as_bytes()).unwrap();
         assert_eq!(record.note(9), Some((6, Bytes::new())));
         assert_eq!(record.durable(), 5);
+    }
+
+    #[test]
+    fn a_record_in_another_spelling_is_none() {
+        let kept = "registry-store session 1\nboot b\nat 5 durable ab\n";
+        assert!(Record::parse(kept.as_bytes()).is_some());
+        for (good, other) in [("at 5", "at +5"), ("at 5", "at 05"), ("ab\n", "AB\n")] {
+            let text = kept.replace(good, other);
+            assert_eq!(Record::parse(text.as_bytes()), None, "{text}");
+        }
     }
 
     #[test]
