@@ -1,4 +1,4 @@
-//! `cargo +nightly fuzz run manifest`
+//! `RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none manifest`
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| registry_fuzz::manifest::manifest(data));

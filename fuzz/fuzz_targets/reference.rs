@@ -1,4 +1,4 @@
-//! `cargo +nightly fuzz run reference`
+//! `RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none reference`
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| registry_fuzz::reference::reference(data));

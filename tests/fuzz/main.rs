@@ -16,6 +16,10 @@ use targets::{TARGETS, Target};
 
 /// Inputs made for each target. A second or two each, without optimisation.
 const MADE: usize = 3000;
+/// The same, of those that are lists.
+const MADE_LISTS: usize = 500;
+/// The same, of those that take a store through many steps.
+const MADE_SEQUENCES: usize = 60;
 
 /// The files of a target's corpus, by name.
 fn corpus(name: &str) -> Vec<(String, Vec<u8>)> {
@@ -51,10 +55,10 @@ fn over_its_corpus(name: &str) {
     }
 }
 
-fn over_made_inputs(name: &str) {
+fn over_made_inputs(name: &str, count: usize) {
     let (_, target) = TARGETS.into_iter().find(|(known, _)| *known == name).expect("a target");
     let corpus: Vec<Vec<u8>> = corpus(name).into_iter().map(|(_, input)| input).collect();
-    for (number, input) in Inputs::from(corpus).take(MADE).enumerate() {
+    for (number, input) in Inputs::from(corpus).take(count).enumerate() {
         check(name, target, &input, &format!("made input {number}"));
     }
 }
@@ -90,7 +94,7 @@ fn digests_keep_their_promises_over_the_corpus() {
 
 #[test]
 fn digests_keep_their_promises_over_made_inputs() {
-    over_made_inputs("digest");
+    over_made_inputs("digest", MADE);
 }
 
 #[test]
@@ -100,7 +104,7 @@ fn endpoints_keep_their_promises_over_the_corpus() {
 
 #[test]
 fn endpoints_keep_their_promises_over_made_inputs() {
-    over_made_inputs("endpoint");
+    over_made_inputs("endpoint", MADE);
 }
 
 #[test]
@@ -110,7 +114,7 @@ fn manifests_keep_their_promises_over_the_corpus() {
 
 #[test]
 fn manifests_keep_their_promises_over_made_inputs() {
-    over_made_inputs("manifest");
+    over_made_inputs("manifest", MADE);
 }
 
 #[test]
@@ -120,7 +124,37 @@ fn names_keep_their_promises_over_the_corpus() {
 
 #[test]
 fn names_keep_their_promises_over_made_inputs() {
-    over_made_inputs("name");
+    over_made_inputs("name", MADE);
+}
+
+#[test]
+fn operations_keep_their_promises_over_the_corpus() {
+    over_its_corpus("operations");
+}
+
+#[test]
+fn operations_keep_their_promises_over_made_inputs() {
+    over_made_inputs("operations", MADE_SEQUENCES);
+}
+
+#[test]
+fn ranges_keep_their_promises_over_the_corpus() {
+    over_its_corpus("range");
+}
+
+#[test]
+fn ranges_keep_their_promises_over_made_inputs() {
+    over_made_inputs("range", MADE_LISTS);
+}
+
+#[test]
+fn records_keep_their_promises_over_the_corpus() {
+    over_its_corpus("record");
+}
+
+#[test]
+fn records_keep_their_promises_over_made_inputs() {
+    over_made_inputs("record", MADE);
 }
 
 #[test]
@@ -130,7 +164,17 @@ fn references_keep_their_promises_over_the_corpus() {
 
 #[test]
 fn references_keep_their_promises_over_made_inputs() {
-    over_made_inputs("reference");
+    over_made_inputs("reference", MADE);
+}
+
+#[test]
+fn requests_keep_their_promises_over_the_corpus() {
+    over_its_corpus("requests");
+}
+
+#[test]
+fn requests_keep_their_promises_over_made_inputs() {
+    over_made_inputs("requests", MADE_SEQUENCES);
 }
 
 #[test]

@@ -1,0 +1,4 @@
+//! `RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none operations`
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| registry_fuzz::operations::operations(data));

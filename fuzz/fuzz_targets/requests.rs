@@ -1,0 +1,4 @@
+//! `RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none requests`
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| registry_fuzz::requests::requests(data));
