@@ -24,7 +24,7 @@ pub fn needs(manifest: &Manifest) -> impl Iterator<Item = (Digest, bool)> {
 }
 
 static MANIFESTS: LazyLock<Vec<Manifest>> = LazyLock::new(|| {
-    let [config, nothing, layer, large] = CONTENTS.map(|content| blob(content));
+    let [config, nothing, layer, large] = CONTENTS.map(blob);
     let small = image(&config, &[], "");
     let full = image(&config, &[&nothing, &layer, &large, &layer], "");
     let by_sha512 = descriptor(MediaType::OCI_MANIFEST, &small, Algorithm::Sha512);

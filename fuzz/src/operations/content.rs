@@ -4,8 +4,9 @@ use registry_store::backend::ReadRange;
 use registry_store::digest::{Algorithm, Digest};
 use registry_store::error::Error;
 use registry_store::manifest::Manifest;
+use registry_store::name::RepositoryName;
 use registry_store::precondition::Precondition;
-use registry_store::reference::Reference;
+use registry_store::reference::{Reference, Tag};
 
 use super::super::documents::{manifests, needs};
 use super::super::input::Input;
@@ -244,14 +245,14 @@ impl Run {
                 if let Outcome::Done(page) = trial.run(&self.world, listing).await {
                     let there = |name: &&&str| !self.held[**name].is_empty();
                     let expected: Vec<&str> = NAMES.iter().filter(there).copied().collect();
-                    let found: Vec<_> = page.items.iter().map(|name| name.as_str()).collect();
+                    let found: Vec<_> = page.items.iter().map(RepositoryName::as_str).collect();
                     let shown = expected.len().min(limit);
                     assert!(self.is_littered || found == expected[..shown], "{found:?}");
                 }
             }
             1 => match trial.run(&self.world, of.tags().list(None, limit)).await {
                 Outcome::Done(page) => {
-                    let found: Vec<_> = page.items.iter().map(|tag| tag.as_str()).collect();
+                    let found: Vec<_> = page.items.iter().map(Tag::as_str).collect();
                     let expected = self.held[name].tags.keys().copied();
                     assert_eq!(found, expected.take(limit).collect::<Vec<_>>());
                     let more = limit > 0 && self.held[name].tags.len() > limit;

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use registry_store::damage::DamageReport;
 use registry_store::digest::{Algorithm, Digest};
 use registry_store::error::BodyError;
+use registry_store::name::RepositoryName;
 use tokio::runtime::Builder;
 
 use super::documents::CONTENTS;
@@ -163,7 +164,7 @@ impl Run {
             assert_eq!(look(&store, name, &self.known).await, *held, "{name}");
         }
         let page = store.repositories(None, 100).await.expect("nothing fails");
-        let listed: Vec<&str> = page.items.iter().map(|name| name.as_str()).collect();
+        let listed: Vec<&str> = page.items.iter().map(RepositoryName::as_str).collect();
         let expected = NAMES.iter().filter(|name| {
             let is_there = self.held.get(**name).is_some_and(|held| !held.is_empty());
             is_there || self.is_littered && listed.contains(*name)

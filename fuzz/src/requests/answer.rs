@@ -77,9 +77,8 @@ fn statuses(asked: &Asked) -> &'static [u16] {
     let reads = *method == Method::GET || *method == Method::HEAD;
     match kind {
         Kind::Root | Kind::Base if reads => &[200],
-        Kind::Catalog if reads => &[200, 400],
         Kind::Tags if reads => &[200, 400, 404],
-        Kind::Referrers if reads => &[200, 400],
+        Kind::Catalog | Kind::Referrers if reads => &[200, 400],
         Kind::Blob if reads => &[200, 206, 304, 400, 404, 412, 416],
         Kind::Manifest if reads => &[200, 304, 400, 404, 412],
         Kind::Blob | Kind::Manifest if *method == Method::DELETE => &[202, 400, 404, 412],
