@@ -7,6 +7,7 @@ use registry_tests::s3::faults::{Failure, Fault};
 use registry_tests::s3::gate::Gate;
 use registry_tests::s3::operation::Operation;
 use registry_tests::s3::record::Outcome;
+use registry_tests::s3::server::S3Server;
 use registry_tests::server::{Client, Protocol, whole};
 
 use crate::fixture::{BUCKET, Fixture, completion, first, refusal, refused};
@@ -197,4 +198,71 @@ async fn a_connection_is_kept_between_requests_and_closed_by_a_fault() {
     s3.s3.faults().nth(Operation::GetObject, 1, Fault::LoseRequest);
     assert!(client.try_send(request(), whole("")).await.is_err());
     assert_eq!(client.send(request(), whole("")).await.status, 404);
+}
+
+#[tokio::test]
+async fn an_orphan_loses_its_connection_at_once_and_happens_when_it_is_let() {
+    let s3 = Fixture::new().await;
+    let gate = Gate::shut();
+    s3.s3.faults().nth(Operation::PutObject, 1, Fault::Orphan(gate.clone()));
+    assert!(s3.try_ask("PUT", "k", &[], b"late").await.is_err());
+    assert!(s3.s3.objects(BUCKET).is_empty());
+    assert_eq!(s3.put("k", b"again").await.status, 200);
+    gate.open();
+    gate.emptied().await;
+    assert_eq!(s3.get("k").await.body, "late");
+}
+
+#[tokio::test]
+async fn what_waits_happens_just_before_a_chosen_request_or_just_after_it() {
+    let s3 = Fixture::new().await;
+    for is_overtaken in [false, true] {
+        s3.s3.faults().clear();
+        let gate = Gate::shut();
+        let opens = match is_overtaken {
+            false => Fault::OpenBefore(gate.clone()),
+            true => Fault::OpenAfter(gate.clone()),
+        };
+        s3.s3.faults().nth(Operation::PutObject, 1, Fault::Orphan(gate));
+        s3.s3.faults().nth(Operation::PutObject, 3, opens);
+        assert!(s3.try_ask("PUT", "k", &[], b"first").await.is_err());
+        assert_eq!(s3.put("k", b"second").await.status, 200);
+        assert_eq!(s3.get("k").await.body, "second");
+        assert_eq!(s3.put("k", b"third").await.status, 200);
+        assert_eq!(s3.get("k").await.body, if is_overtaken { "first" } else { "third" });
+    }
+}
+
+#[tokio::test]
+async fn a_request_overtakes_one_whose_sender_still_waits() {
+    let s3 = Fixture::new().await;
+    let gate = Gate::shut();
+    s3.s3.faults().nth(Operation::PutObject, 1, Fault::Delay(gate.clone()));
+    s3.s3.faults().nth(Operation::PutObject, 2, Fault::OpenAfter(gate.clone()));
+    let overtaking = async {
+        gate.arrived(1).await;
+        s3.put("k", b"second").await
+    };
+    let (first, second) = tokio::join!(s3.put("k", b"first"), overtaking);
+    assert_eq!((first.status.as_u16(), second.status.as_u16()), (200, 200));
+    assert_eq!(s3.get("k").await.body, "first");
+}
+
+#[tokio::test]
+async fn a_fault_may_be_of_one_server_and_what_was_stored_is_put_back() {
+    let s3 = Fixture::new().await;
+    s3.put("k", b"before").await;
+    let id = s3.begin("parts", &[]).await;
+    s3.part("parts", &id, 1, b"x").await;
+    let snapshot = s3.s3.snapshot();
+    let other = S3Server::start(&s3.s3).await;
+    s3.s3.faults().when(|asked| asked.server == 1, Fault::LoseRequest);
+    assert_eq!(s3.put("k", b"after").await.status, 200);
+    assert_eq!(s3.ask("DELETE", &format!("parts?uploadId={id}"), &[], b"").await.status, 204);
+    let mut client = Client::connect(other.address(), Protocol::Http1).await;
+    let ask = http::Request::get(format!("/{BUCKET}/k"));
+    assert!(client.try_send(ask, whole("")).await.is_err());
+    s3.s3.restore(&snapshot);
+    assert_eq!(s3.get("k").await.body, "before");
+    assert_eq!(s3.s3.uploads(BUCKET)[0].id, id);
 }

@@ -37,6 +37,14 @@ pub enum Fault {
     Delay(Gate),
     /// It happens, and the answer goes out when the gate is open.
     DelayAnswer(Gate),
+    /// The connection is closed without an answer, and it happens when the gate is open: a request that outlives its
+    /// sender, or the next try of it.
+    Orphan(Gate),
+    /// Before it happens the gate is opened, and all that waited there happens.
+    OpenBefore(Gate),
+    /// When it has happened the gate is opened, and all that waited there happens: it has overtaken that. Then it is
+    /// answered.
+    OpenAfter(Gate),
     /// The request's body is taken in pieces of at most so many bytes, with a rest after each.
     SlowRequest {
         /// In bytes.
@@ -93,6 +101,8 @@ impl Failure {
 /// A request, as a rule sees it.
 #[derive(Clone, Debug)]
 pub struct Asked {
+    /// Which of the servers was asked, counted from 0.
+    pub server: usize,
     /// What it asks for.
     pub operation: Operation,
     /// Of which bucket.
@@ -156,8 +166,14 @@ impl Faults {
     }
 
     /// What goes wrong with a request that has just come.
-    pub(super) fn of_request(&self, operation: Operation, bucket: &str, key: &str) -> Plan {
-        self.programme(|programme| programme.plan(operation, bucket, key))
+    pub(super) fn of_request(
+        &self,
+        server: usize,
+        operation: Operation,
+        bucket: &str,
+        key: &str,
+    ) -> Plan {
+        self.programme(|programme| programme.plan(server, operation, bucket, key))
     }
 
     fn programme<T>(&self, f: impl FnOnce(&mut Programme) -> T) -> T {
@@ -166,13 +182,14 @@ impl Faults {
 }
 
 impl Programme {
-    fn plan(&mut self, operation: Operation, bucket: &str, key: &str) -> Plan {
+    fn plan(&mut self, server: usize, operation: Operation, bucket: &str, key: &str) -> Plan {
         self.asked += usize::from(operation != Operation::DeleteOfBatch);
         let of_operation = self.of_operation.entry(operation).or_default();
         *of_operation += 1;
         let of_key = self.of_key.entry((operation, bucket.to_owned(), key.to_owned())).or_default();
         *of_key += 1;
         let asked = Asked {
+            server,
             operation,
             bucket: bucket.to_owned(),
             key: key.to_owned(),
@@ -235,11 +252,48 @@ impl Plan {
         self.0.iter().any(|fault| matches!(fault, Fault::LoseAnswer))
     }
 
-    /// Waits at every gate before it happens.
+    /// Whether nobody waits for it; then it has arrived at its gates when this returns.
+    pub(super) fn is_orphaned(&self) -> bool {
+        let gates = self.orphan_gates().map(Gate::arrive).count();
+        gates > 0
+    }
+
+    fn orphan_gates(&self) -> impl Iterator<Item = &Gate> {
+        self.0.iter().filter_map(
+            |fault| {
+                if let Fault::Orphan(gate) = fault { Some(gate) } else { None }
+            },
+        )
+    }
+
+    /// Waits at every gate before it happens, and lets others happen that are to come before it.
     pub(super) async fn delay(&self) {
         for fault in &self.0 {
-            if let Fault::Delay(gate) = fault {
-                gate.pass().await;
+            match fault {
+                Fault::Delay(gate) => gate.pass().await,
+                Fault::Orphan(gate) => gate.wait().await,
+                _ => {}
+            }
+        }
+        for fault in &self.0 {
+            if let Fault::OpenBefore(gate) = fault {
+                gate.open();
+                gate.emptied().await;
+            }
+        }
+    }
+
+    /// It has happened: says so at the gates where it waited, and lets others happen that it has overtaken.
+    pub(super) async fn happened(&self) {
+        for fault in &self.0 {
+            if let Fault::Delay(gate) | Fault::Orphan(gate) = fault {
+                gate.leave();
+            }
+        }
+        for fault in &self.0 {
+            if let Fault::OpenAfter(gate) = fault {
+                gate.open();
+                gate.emptied().await;
             }
         }
     }
@@ -259,7 +313,7 @@ mod tests {
     use super::*;
 
     fn is_refused(faults: &Faults, operation: Operation, key: &str) -> bool {
-        faults.of_request(operation, "b", key).refusal().is_some()
+        faults.of_request(0, operation, "b", key).refusal().is_some()
     }
 
     #[test]
@@ -296,9 +350,9 @@ mod tests {
         let faults = Faults::default();
         faults.every(Operation::GetObject, Fault::LoseAnswer);
         faults.every(Operation::GetObject, Fault::DoAndDeny(Failure::Conflict));
-        let plan = faults.of_request(Operation::GetObject, "b", "k");
+        let plan = faults.of_request(0, Operation::GetObject, "b", "k");
         assert!(plan.loses_answer() && plan.denial() == Some(Failure::Conflict));
         faults.clear();
-        assert!(!faults.of_request(Operation::GetObject, "b", "k").loses_answer());
+        assert!(!faults.of_request(0, Operation::GetObject, "b", "k").loses_answer());
     }
 }

@@ -10,6 +10,8 @@ pub struct Gate(watch::Sender<Standing>);
 struct Standing {
     is_open: bool,
     arrived: usize,
+    /// How many of those have happened.
+    happened: usize,
 }
 
 impl Gate {
@@ -28,10 +30,31 @@ impl Gate {
         self.until(|standing| standing.arrived >= count).await;
     }
 
+    /// Waits until all requests have happened that came and were to wait here before they do; there may be none. Who
+    /// only waits with its answer is not counted, so such gates are never empty again.
+    pub async fn emptied(&self) {
+        self.until(|standing| standing.is_open && standing.happened >= standing.arrived).await;
+    }
+
     /// Waits here until it is open.
     pub(super) async fn pass(&self) {
+        self.arrive();
+        self.wait().await;
+    }
+
+    /// Has come, and will wait.
+    pub(super) fn arrive(&self) {
         self.0.send_modify(|standing| standing.arrived += 1);
+    }
+
+    /// Waits here, having come before, until it is open.
+    pub(super) async fn wait(&self) {
         self.until(|standing| standing.is_open).await;
+    }
+
+    /// Has happened, which it waited for.
+    pub(super) fn leave(&self) {
+        self.0.send_modify(|standing| standing.happened += 1);
     }
 
     async fn until(&self, reached: impl Fn(&Standing) -> bool) {
@@ -60,5 +83,16 @@ mod tests {
         gate.open();
         waiting.await.unwrap();
         assert!(gate.pass().now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_gate_is_empty_when_it_is_open_and_all_that_came_have_happened() {
+        let gate = Gate::shut();
+        assert!(gate.emptied().now_or_never().is_none());
+        gate.arrive();
+        gate.open();
+        assert!(gate.emptied().now_or_never().is_none());
+        gate.leave();
+        gate.emptied().await;
     }
 }

@@ -104,6 +104,10 @@ pub struct OpenUpload {
     pub attributes: BTreeMap<String, String>,
 }
 
+/// What was stored at one moment, uploads in parts among it; see [`S3::snapshot`].
+#[derive(Clone, Debug)]
+pub struct Snapshot(BTreeMap<String, Bucket>);
+
 impl S3 {
     /// One without buckets.
     pub fn new(options: S3Options) -> Arc<Self> {
@@ -226,6 +230,16 @@ impl S3 {
     /// Takes an object away without a request, if it is there.
     pub fn remove(&self, bucket: &str, key: &str) {
         self.state().write(bucket, key, None).expect("a test knows its buckets");
+    }
+
+    /// All that is stored now.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot(self.state().buckets.clone())
+    }
+
+    /// Makes what is stored what it was, to the last ETag. What is under way still happens.
+    pub fn restore(&self, snapshot: &Snapshot) {
+        self.state().buckets.clone_from(&snapshot.0);
     }
 
     fn in_bucket<T>(&self, name: &str, f: impl FnOnce(&Bucket) -> T) -> T {

@@ -107,20 +107,25 @@ async fn answer(
     let (head, body) = request.into_parts();
     let request = Request::new(head, &s3.options.domain);
     let under_way = UnderWay::begin(&s3, server, &request);
-    let plan = s3.faults.of_request(request.operation, &request.bucket, &request.key);
+    let plan = s3.faults.of_request(server, request.operation, &request.bucket, &request.key);
     let payload = receive(&s3, &request, body, &plan, &under_way.entry).await?;
     if plan.loses_request() {
         return Err(Closed);
     }
+    let is_orphaned = plan.is_orphaned();
     let effect = tokio::spawn({
         let (s3, plan) = (Arc::clone(&s3), plan.clone());
         async move {
             plan.delay().await;
-            let reply = effect(&s3, &request, payload, &plan);
+            let reply = effect(&s3, server, &request, payload, &plan);
+            plan.happened().await;
             plan.delay_answer().await;
             reply
         }
     });
+    if is_orphaned {
+        return Err(Closed);
+    }
     let reply = effect.await.expect("no operation panics");
     if plan.loses_answer() {
         return Err(Closed);
@@ -208,10 +213,16 @@ fn receiver(s3: &S3, request: &Request) -> Result<Receiver, S3Error> {
     Receiver::new(request, identity, s3.options.largest_put)
 }
 
-fn effect(s3: &S3, request: &Request, payload: Result<Payload, S3Error>, plan: &Plan) -> Reply {
+fn effect(
+    s3: &S3,
+    server: usize,
+    request: &Request,
+    payload: Result<Payload, S3Error>,
+    plan: &Plan,
+) -> Reply {
     let done = match plan.refusal() {
         Some(failure) => Err(failure.error()),
-        None => done(s3, request, payload),
+        None => done(s3, server, request, payload),
     };
     let done = match plan.denial() {
         Some(failure) => done.and(Err(failure.error())),
@@ -220,15 +231,26 @@ fn effect(s3: &S3, request: &Request, payload: Result<Payload, S3Error>, plan: &
     done.unwrap_or_else(|error| Reply::refusal(&error, request, &s3.answer_id()))
 }
 
-fn done(s3: &S3, request: &Request, payload: Result<Payload, S3Error>) -> Result<Reply, S3Error> {
+fn done(
+    s3: &S3,
+    server: usize,
+    request: &Request,
+    payload: Result<Payload, S3Error>,
+) -> Result<Reply, S3Error> {
     let payload = payload?;
     if let Some(problem) = &request.problem {
         return Err(problem.clone());
     }
     let mut state = s3.state();
     let now = s3.options.clock.now();
-    let context =
-        Context { options: &s3.options, faults: &s3.faults, state: &mut state, request, now };
+    let context = Context {
+        options: &s3.options,
+        faults: &s3.faults,
+        server,
+        state: &mut state,
+        request,
+        now,
+    };
     perform(context, &payload)
 }
 

@@ -20,7 +20,7 @@ pub(super) struct State {
 }
 
 /// One bucket. `String`s are ordered by their bytes, as S3 orders keys.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Bucket {
     pub(super) objects: BTreeMap<String, Arc<Object>>,
     /// By key, then by id; ids are in the order in which they were given.
@@ -45,7 +45,7 @@ pub(super) struct Object {
 }
 
 /// An object that is no more.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Gone {
     pub(super) key: String,
     pub(super) object: Arc<Object>,
@@ -54,7 +54,7 @@ pub(super) struct Gone {
 }
 
 /// An upload in parts.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Upload {
     pub(super) begun: SystemTime,
     pub(super) attributes: Attributes,

@@ -24,6 +24,7 @@ use super::state::State;
 pub(super) struct Context<'c> {
     pub(super) options: &'c S3Options,
     pub(super) faults: &'c Faults,
+    pub(super) server: usize,
     pub(super) state: &'c mut State,
     pub(super) request: &'c Request,
     pub(super) now: SystemTime,

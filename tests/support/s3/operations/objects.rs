@@ -129,7 +129,7 @@ pub(super) fn delete_batch(context: &mut Context<'_>, payload: &Payload) -> Resu
 
 fn delete_one(context: &mut Context<'_>, key: &str, wanted: &Node) -> Result<(), S3Error> {
     let bucket = &context.request.bucket;
-    let plan = context.faults.of_request(Operation::DeleteOfBatch, bucket, key);
+    let plan = context.faults.of_request(context.server, Operation::DeleteOfBatch, bucket, key);
     if let Some(failure) = plan.refusal() {
         return Err(failure.error());
     }
