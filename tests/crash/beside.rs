@@ -60,7 +60,7 @@ const MEETINGS: &[(&[Step], Step, &[Step])] = &[
 /// Lets `other` come before every call of an operation, and stops both: after each effect in the full form, and where
 /// either was acknowledged in the short one, which passes over calls too.
 fn meeting(scenario: &Scenario, other: Step, seen: &mut Seen) -> Report {
-    let (stride, cuts) = if is_full() { (1, Cuts::All) } else { (3, Cuts::Turns) };
+    let (stride, cuts) = if is_full() { (1, Cuts::All) } else { (4, Cuts::Turns) };
     let mut report = Report::default();
     let mut after = 0;
     while let Some(recording) = Recording::beside(scenario, other, after) {

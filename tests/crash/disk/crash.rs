@@ -11,13 +11,14 @@
 //! So every state that one journal for all leaves (ext4, xfs) is among these, as is every state of a log for each
 //! inode (btrfs).
 //!
-//! Names that nothing rests on are kept all together, or not at all: those in the backend's own place for temporary
-//! files and locks, and the states of a session's hash, which are written for Distribution and never read.
+//! Changes that nothing rests on are kept all together, or not at all: those in the backend's own place for temporary
+//! files and locks, those of the states of a session's hash, which are written for Distribution and never read, and the
+//! removals of empty directories.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::effect::{Effect, Inode};
+use super::effect::{Effect, Inode, Place};
 use super::tree::{ROOT, Tree};
 
 /// A disk of which the power can go: what is on the medium, and what is not yet.
@@ -133,6 +134,11 @@ fn is_idle(path: &Path) -> bool {
     path.iter().any(|part| part == "_rs" || part == "hashstates")
 }
 
+/// Is it the removal of a directory? Only empty ones are removed, and one that comes back says nothing.
+fn removes_directory(effect: &Effect, tree: &Tree) -> bool {
+    matches!(effect, Effect::Unname { inode, .. } if tree.is_directory(*inode))
+}
+
 /// The file whose bytes an effect changes.
 fn written(effect: &Effect) -> Inode {
     match effect {
@@ -182,7 +188,8 @@ impl Chooses<'_> {
         if target != ROOT && tree.links(target) == 0 {
             return (true, false);
         }
-        let is_idle = effect.places().iter().all(|place| self.idle.contains(&place.directory));
+        let is_in_idle = |place: &&Place| self.idle.contains(&place.directory);
+        let is_idle = effect.places().iter().all(is_in_idle) || removes_directory(effect, tree);
         if is_idle { (!self.keeps_idle, self.keeps_idle) } else { (true, true) }
     }
 
@@ -211,7 +218,6 @@ impl Chooses<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::effect::Place;
 
     const DIRECTORY: Inode = 1;
     const FILE: Inode = 2;
