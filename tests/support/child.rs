@@ -69,6 +69,11 @@ impl Server {
         }
     }
 
+    /// Its number in the system.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal)
@@ -91,6 +96,14 @@ impl Server {
         let printed = [self.stdout.seen.join("\n"), self.stderr.seen.join("\n")];
         assert!(ended, "expected {} to end; it printed:\n{}", self.name, printed.join("\n"));
         self.child.wait().expect("a child can be waited for")
+    }
+
+    /// Waits until it has ended, however it does. Returns its log.
+    pub fn log_to_the_end(mut self) -> String {
+        let ended = self.stdout.exhaust() && self.stderr.exhaust();
+        assert!(ended, "expected {} to end", self.name);
+        self.child.wait().expect("a child can be waited for");
+        self.stderr.seen.join("\n")
     }
 
     /// Asks it to end, and waits until it has, with all that it started and that prints where it does. It does not

@@ -1,6 +1,7 @@
 //! What several test suites share.
 #![expect(clippy::panic, reason = "a test fails by panicking")]
 
+pub mod acknowledged;
 pub mod aside;
 pub mod backends;
 pub mod child;

@@ -73,9 +73,19 @@ impl RegistryProcess {
         self.server.log_line(text)
     }
 
+    /// Its number in the system.
+    pub fn id(&self) -> u32 {
+        self.server.id()
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         self.server.signal(signal);
+    }
+
+    /// Waits until it has ended, however it does. Returns its log.
+    pub fn ended(self) -> String {
+        self.server.log_to_the_end()
     }
 
     /// Waits until it has ended by itself.
