@@ -365,24 +365,24 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::{Options, RegistryService, service};
+    use crate::options::Options;
+    use crate::service;
 
     const HEAD: Duration = Duration::from_secs(60);
     const IDLE: Duration = Duration::from_secs(300);
     const SECOND: Duration = Duration::from_secs(1);
     const DAY: Duration = Duration::from_hours(24);
 
-    fn registry() -> RegistryService {
-        let store = Store::new(Arc::new(MemoryBackend::new()), StoreOptions::default());
-        service(store, Options::default())
+    fn registry() -> Store {
+        Store::new(Arc::new(MemoryBackend::new()), StoreOptions::default())
     }
 
     /// A connection, by its client's end.
-    fn connect(registry: &RegistryService, limits: Limits) -> (DuplexStream, JoinHandle<Outcome>) {
+    fn connect(registry: &Store, limits: Limits) -> (DuplexStream, JoinHandle<Outcome>) {
         let (client, server) = duplex(16 << 10);
         let activity = Activity::new(Arc::default());
         let stream = Idle::new(server, limits.idle, Arc::clone(&activity));
-        let service = TowerToHyperService::new(registry.clone());
+        let service = TowerToHyperService::new(service(registry.clone(), Options::default()));
         let answering = answer(Protocols::new(&limits), stream, service, activity, limits.head);
         (client, tokio::spawn(answering))
     }
@@ -394,11 +394,12 @@ mod tests {
         started.elapsed()
     }
 
-    async fn push(registry: &RegistryService, content: Vec<u8>) -> String {
+    async fn push(registry: &Store, content: Vec<u8>) -> String {
         let digest = Digest::sha256(&content);
         let request = Request::post(format!("/v2/app/blobs/uploads/?digest={digest}"));
         let request = request.body(Full::new(Bytes::from(content))).unwrap();
-        let pushed = tower::ServiceExt::oneshot(registry.clone(), request).await.unwrap();
+        let service = service(registry.clone(), Options::default());
+        let pushed = tower::ServiceExt::oneshot(service, request).await.unwrap();
         assert_eq!(pushed.status(), 201);
         format!("/v2/app/blobs/{digest}")
     }

@@ -5,6 +5,8 @@
 //! A model of a protocol that is broken on purpose has to be caught, by the property that the fault is against.
 //!
 //! `PROTOCOLS=large` goes through larger configurations too, which take minutes.
+#![expect(clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "how much was gone through is told")]
 
 mod check;
 mod promotion;

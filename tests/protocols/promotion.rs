@@ -281,8 +281,13 @@ impl Promotion {
     fn holds_lock(&self, state: &State, who: usize) -> bool {
         let push = &state.pushes[who];
         match push.at {
-            At::Start | At::Compare | At::Lock => false,
-            At::Link | At::Acknowledged | At::Failed | At::Dead => false,
+            At::Start
+            | At::Compare
+            | At::Lock
+            | At::Link
+            | At::Acknowledged
+            | At::Failed
+            | At::Dead => false,
             _ => !self.pushers[who].is_small || push.overwrites,
         }
     }

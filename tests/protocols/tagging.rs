@@ -320,7 +320,6 @@ impl Tagging {
                 let at_link = Some((is_noted, state.links[manifest]));
                 self.judge(state, who, at_link, at_tag)
             }
-            At::Stand(..) => return None,
             At::LookForTag if state.tag.is_none() => At::Tag,
             At::LookForTag => self.stood(state, who, true),
             At::SettleEntry => match state.write_entry(manifest) {
@@ -471,9 +470,8 @@ impl Tagging {
             }
             At::ReadTag if state.tag != only_on => At::TakeNotes(false),
             At::ReadTag if unless_linked => At::HeadLink,
-            At::ReadTag => self.after_looks(),
             At::HeadLink if state.links[only_on?] => At::TakeNotes(false),
-            At::HeadLink => self.after_looks(),
+            At::ReadTag | At::HeadLink => self.after_looks(),
             At::DeleteTag => {
                 let is_other = self.is_conditional
                     && only_on.is_some()
@@ -807,9 +805,9 @@ impl Model for Tagging {
 
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
-            Property::<Self>::always(STANDS, |model, state| model.stands(state)),
-            Property::<Self>::always(IS_WHOLE, |model, state| model.is_whole(state)),
-            Property::<Self>::always(IS_LEFT, |model, state| model.is_left(state)),
+            Property::<Self>::always(STANDS, Self::stands),
+            Property::<Self>::always(IS_WHOLE, Self::is_whole),
+            Property::<Self>::always(IS_LEFT, Self::is_left),
             Property::<Self>::always(IS_LINKED, |model, state| {
                 !state.is_over()
                     || state.tag.is_none_or(|manifest| state.links[manifest])
