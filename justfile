@@ -8,20 +8,20 @@ step := quote(just_executable()) + " --justfile " + quote(justfile()) + " _step"
 default:
     @{{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} --list
 
-# Minutes are for two cores and an empty target directory. With the 11 of .ci/run for the tools they are 58; more
-# than 60 they may not be. Where .ci/run has to build Garage, which may take 17, they are 75, and more than that they
-# may not be.
+# Minutes are for two cores and an empty target directory. With the 11 of .ci/run for the tools they are 60, and more
+# they may not be. Where .ci/run has to build Garage, which may take 15, they are 75, and more than that they may not be.
 
 # Everything below, each step within so many minutes
 check:
     @{{ step }} 1 fmt
-    @{{ step }} 8 lint
-    @{{ step }} 15 test
-    @{{ step }} 11 interop
-    @{{ step }} 2 examples
-    @{{ step }} 4 doc
+    @{{ step }} 6 lint
+    @{{ step }} 18 test
+    @{{ step }} 9 interop
+    @{{ step }} 1 examples
+    @{{ step }} 2 doc
     @{{ step }} 1 deny
-    @{{ step }} 5 bench
+    @{{ step }} 2 bench
+    @{{ step }} 9 fuzz
 
 # The source is formatted
 fmt:
@@ -48,6 +48,49 @@ interop:
 replicas rounds="100":
     REPLICA_ROUNDS={{ rounds }} cargo test --package registry-tests --features peers --test interop -- \
         --nocapture --test-threads=1 the_death_of_replicas
+
+# All that a crash may leave, on a filesystem and in a bucket; `test` goes through less of it
+crash:
+    CRASH=full cargo test --package registry-tests --test crash
+    CRASH_S3=full cargo test --package registry-tests --test crash_s3 -- --nocapture
+
+# Kill the program so many times while images are pushed to it
+kill rounds="1000":
+    KILL_ROUNDS={{ rounds }} cargo test --package registry-tests --test kill -- --nocapture
+
+# Cut the power so many times on each of ext4, xfs and btrfs, in either of two ways; as root, with loop devices
+powercut cuts="100":
+    POWER_CUTS={{ cuts }} cargo test --package registry-tests --features powercut --test powercut -- --nocapture
+
+# The protocols that have no lock, in larger configurations than `test` goes through
+protocols:
+    PROTOCOLS=large cargo test --package registry-tests --test protocols -- --nocapture
+
+# Every fuzz target for its share of so many minutes; a find is printed, and kept in fuzz/artifacts
+fuzz minutes="5":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    # cargo-fuzz asks the compiler for what only nightly gives otherwise.
+    export RUSTC_BOOTSTRAP=1
+    cd fuzz
+    cargo fuzz build --sanitizer none
+    mapfile -t targets < <(cargo fuzz list)
+    found=$(mktemp -d)
+    trap 'rm -rf "$found"' EXIT
+    seconds=$(({{ minutes }} * 60 / ${#targets[@]}))
+    for target in "${targets[@]}"; do
+        mkdir "$found/$target"
+        if ! cargo fuzz run --sanitizer none "$target" "$found/$target" "corpus/$target" -- \
+            -max_total_time="$seconds" -timeout=20 -max_len=2048 >"$found/log" 2>&1; then
+            tail -n 80 "$found/log" >&2
+            for artifact in artifacts/"$target"/*; do
+                echo "$artifact:"
+                base64 "$artifact"
+            done >&2
+            exit 1
+        fi
+        echo "$target: $(grep -a '^Done ' "$found/log")"
+    done
 
 # The examples compile
 examples:

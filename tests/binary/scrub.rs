@@ -1,6 +1,7 @@
 //! `registry scrub`: what it prints, what it changes, how it ends.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -104,8 +105,9 @@ fn what_cannot_be_read_is_named_and_is_no_success() {
     let root = TempDir::new().unwrap();
     let digest = store(root.path(), "hello", "hello");
     let file = root.path().join(layout::blob(&digest).as_str());
+    // A link that leads to itself.
     fs::remove_file(&file).unwrap();
-    fs::create_dir(&file).unwrap();
+    symlink(&file, &file).unwrap();
     let output = scrub(root.path(), &[]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let said = lines(&output.stdout);

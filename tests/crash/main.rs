@@ -5,7 +5,6 @@
 //! store is opened and compared with a model: what was acknowledged is there and right, nothing half-made is visible,
 //! and what was asked for can be asked for again.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-#![expect(clippy::print_stdout, reason = "how much was explored is told")]
 
 mod alone;
 mod beside;
