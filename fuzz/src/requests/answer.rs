@@ -1,7 +1,7 @@
 //! What holds of every answer, by itself.
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, LOCATION};
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HOST, LOCATION};
 use http::{HeaderName, Method, Response, StatusCode};
 use registry_store::digest::Digest;
 
@@ -68,6 +68,10 @@ pub fn location(answer: &Answer) -> String {
 /// What an endpoint may answer, but for faults of the storage.
 fn statuses(asked: &Asked) -> &'static [u16] {
     let (method, kind) = (&asked.method, asked.kind);
+    // A proxy may have read another request in it.
+    if asked.headers.get_all(HOST).iter().count() > 1 {
+        return &[400];
+    }
     if kind == Kind::Nothing {
         return &[404];
     }
