@@ -54,6 +54,13 @@ crash:
     CRASH=full cargo test --package registry-tests --test crash
     CRASH_S3=full cargo test --package registry-tests --test crash_s3 -- --nocapture
 
+# Every call of every operation fails in every way, is dropped at every await, and meets every other; more histories
+faults:
+    FAULTS=each cargo test --package registry-tests --test store --test leaks -- \
+        --nocapture faults:: cancelling:: meeting:: what_failed
+    HISTORIES=1000 cargo test --package registry-tests --test concurrency -- --nocapture memory::
+    HISTORIES=50 cargo test --package registry-tests --test concurrency -- --nocapture stores:: processes::
+
 # Kill the program so many times while images are pushed to it
 kill rounds="1000":
     KILL_ROUNDS={{ rounds }} cargo test --package registry-tests --test kill -- --nocapture

@@ -63,7 +63,8 @@ fn short() -> Cuts {
 #[track_caller]
 pub(crate) fn expect_no_loss(what: &str, report: &Report) {
     // What the macros print is shown of tests that fail only.
-    writeln!(io::stdout(), "crash: {what}: {report}").unwrap();
+    let mut output = io::stdout();
+    writeln!(output, "crash: {what}: {report}").unwrap();
     let shown: Vec<_> = report.losses.iter().take(3).map(String::as_str).collect();
     assert!(report.losses.is_empty(), "{report}:\n\n{}", shown.join("\n\n"));
 }
