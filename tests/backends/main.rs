@@ -323,6 +323,13 @@ mod faultless_memory {
     every_clause_of_locks_between_processes!(registry_tests::backends::faultless_memory);
 }
 
+mod yielding_memory {
+    every_clause!(registry_tests::backends::yielding_memory);
+    every_clause_of_long_keys!(registry_tests::backends::yielding_memory);
+    every_clause_of_promotion_without_a_copy!(registry_tests::backends::yielding_memory);
+    every_clause_of_locks_between_processes!(registry_tests::backends::yielding_memory);
+}
+
 mod gated_memory {
     every_clause!(registry_tests::backends::gated_memory);
     every_clause_of_long_keys!(registry_tests::backends::gated_memory);

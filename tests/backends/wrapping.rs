@@ -9,7 +9,9 @@ use registry_tests::backends::{
     CountedBackend, Fault, FaultyBackend, GatedBackend, Method, Moment, RecordedBackend,
 };
 
-use crate::common::{copy, is_there, key, kind, listed, note, put, read, session, session_of};
+use crate::common::{
+    begin, copy, is_there, key, kind, listed, note, put, read, session, session_of,
+};
 
 #[tokio::test]
 async fn calls_are_counted_by_their_method() {
@@ -55,6 +57,52 @@ async fn a_call_that_fails_before_does_nothing_and_one_that_fails_after_does_all
         assert_eq!(is_there(&backend, &key("a")).await, expected);
         assert_eq!(listed(&backend, &"docker".parse().unwrap()).await.len(), usize::from(expected));
     }
+}
+
+#[tokio::test]
+async fn a_call_that_fails_half_way_has_done_a_part_and_one_without_parts_does_not_count() {
+    let backend = FaultyBackend::new(Arc::new(MemoryBackend::new()));
+    let arm = || {
+        backend.arm(Fault { method: None, call: 1, kind: ErrorKind::Io, moment: Moment::Partway });
+    };
+    arm();
+    put(&backend, &key("a"), "one put has no parts").await;
+    let mut staged = begin(&backend, &session("1")).await;
+    assert_eq!(kind(staged.append("whole".into()).await), ErrorKind::Io);
+    assert_eq!(staged.offset(), 2);
+
+    for name in ["x/1", "x/2", "x/3", "x/4"] {
+        put(&backend, &key(name), name).await;
+    }
+    arm();
+    let several = ["x/1", "x/2", "x/3"].map(key);
+    assert_eq!(kind(backend.delete(&several).await), ErrorKind::Io);
+    assert_eq!(listed(&backend, &key("x")).await.len(), 3);
+    arm();
+    assert_eq!(kind(backend.delete_tree(&key("x")).await), ErrorKind::Io);
+    assert_eq!(listed(&backend, &key("x")).await.len(), 1);
+    arm();
+    assert_eq!(kind(backend.read_small(&key("a"), 100).await), ErrorKind::Io);
+    assert_eq!(read(&backend, &key("a")).await, "one put has no parts");
+}
+
+#[tokio::test]
+async fn a_call_is_stopped_by_its_number_whichever_it_is() {
+    let backend = GatedBackend::new(Arc::new(MemoryBackend::new()));
+    let three = async {
+        put(&backend, &key("a"), "1").await;
+        put(&backend, &key("b"), "1").await;
+        put(&backend, &key("c"), "1").await;
+    };
+    let gate = backend.shut_at(Moment::Before, 2);
+    gate.meanwhile(three, async {
+        let there = [key("a"), key("b")].map(async |key| is_there(&backend, &key).await);
+        assert_eq!(futures::future::join_all(there).await, [true, false]);
+    })
+    .await;
+    let gate = backend.shut_at(Moment::Before, 2);
+    let a = key("a");
+    assert!(!gate.meanwhile_if_reached(put(&backend, &a, "2"), async {}).await.1);
 }
 
 #[tokio::test]

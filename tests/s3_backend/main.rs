@@ -9,7 +9,6 @@ mod memory;
 mod outages;
 mod probing;
 mod reading;
-#[path = "../store/scenarios.rs"]
 mod scenarios;
 mod sessions;
 mod staging;

@@ -107,6 +107,11 @@ impl World {
         found
     }
 
+    /// A store on a wrapper of what is below this one's, with its time and chance.
+    pub fn over(&self, backend: impl Backend) -> Store {
+        Store::new(Arc::new(backend), options(&self.clock, &self.random))
+    }
+
     /// A repository of the store.
     pub fn repository(&self, name: &str) -> Repository {
         repository(&self.store, name)

@@ -6,12 +6,12 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
+use futures::{StreamExt as _, TryStreamExt as _};
 use registry_store::backend::{
-    Backend, Child, DeleteIf, Error, ErrorKind, Key, LockGuard, LockMode, Medium, Meta, Object,
-    PointIf, Pointed, Promotion, Put, PutRequest, ReadRange, Result, SignedMethod, Stage, Staged,
-    Tip,
+    Backend, Body, Child, DeleteIf, Error, ErrorKind, Key, LockGuard, LockMode, Medium, Meta,
+    Object, PointIf, Pointed, Promotion, Put, PutRequest, ReadRange, Result, SignedMethod, Stage,
+    Staged, Tip,
 };
 use registry_store::page::Page;
 
@@ -47,6 +47,9 @@ pub enum Moment {
     Before,
     /// All was done, and the answer was lost.
     After,
+    /// A part was done, as far as the contract of backends lets one be seen. Only calls that have such a part count:
+    /// bytes that are appended or read back, a put or delete of several objects, the rest of a session, a listing.
+    Partway,
 }
 
 impl FaultyBackend {
@@ -71,10 +74,12 @@ impl FaultyBackend {
     }
 
     /// Counts a call. If it is the one that is to fail: how.
-    fn fault(&self, method: Method) -> Option<(Moment, Error)> {
+    fn fault(&self, method: Method, has_parts: bool) -> Option<(Moment, Error)> {
         let mut armed = self.armed();
-        let fault =
-            armed.as_mut().filter(|fault| fault.method.is_none_or(|chosen| chosen == method))?;
+        let fault = armed.as_mut().filter(|fault| {
+            fault.method.is_none_or(|chosen| chosen == method)
+                && (has_parts || fault.moment != Moment::Partway)
+        })?;
         fault.call -= 1;
         if fault.call > 0 {
             return None;
@@ -86,11 +91,30 @@ impl FaultyBackend {
     }
 
     async fn call<T>(&self, method: Method, call: impl Future<Output = Result<T>>) -> Result<T> {
-        match self.fault(method) {
+        let nothing = async { Ok(()) };
+        self.call_in_parts(method, false, call, nothing).await
+    }
+
+    /// A call of which `part` is a part; where it `has_parts`.
+    async fn call_in_parts<T>(
+        &self,
+        method: Method,
+        has_parts: bool,
+        call: impl Future<Output = Result<T>>,
+        part: impl Future<Output = Result<()>>,
+    ) -> Result<T> {
+        match self.fault(method, has_parts) {
             None => call.await,
             Some((Moment::Before, error)) => Err(error),
             Some((Moment::After, error)) => call.await.and(Err(error)),
+            Some((Moment::Partway, error)) => part.await.and(Err(error)),
         }
+    }
+
+    /// Deletes about half of what lies below `prefix`.
+    async fn delete_half(&self, prefix: &Key) -> Result<()> {
+        let below: Vec<Key> = self.inner.list(prefix, None).try_collect().await?;
+        self.inner.delete(&below[..below.len().div_ceil(2)]).await
     }
 }
 
@@ -101,11 +125,24 @@ impl Backend for FaultyBackend {
     }
 
     async fn read(&self, key: &Key, range: ReadRange) -> Result<Object> {
-        self.call(Method::Read, self.inner.read(key, range)).await
+        let failure = match self.fault(Method::Read, true) {
+            Some((Moment::Partway, error)) => error,
+            None => return self.inner.read(key, range).await,
+            Some((Moment::Before, error)) => return Err(error),
+            Some((Moment::After, error)) => {
+                return self.inner.read(key, range).await.and(Err(error));
+            }
+        };
+        let Object { size, range, body } = self.inner.read(key, range).await?;
+        let parts = Object { size, range: range.clone(), body }.into_stream();
+        Ok(Object { size, range, body: Body::Stream(broken_off(parts, failure)) })
     }
 
     async fn put_all(&self, puts: Vec<PutRequest>) -> Result<Vec<Put>> {
-        self.call(Method::PutAll, self.inner.put_all(puts)).await
+        let first = puts[..puts.len() / 2].to_vec();
+        let part = async { self.inner.put_all(first).await.map(|_| ()) };
+        let has_parts = puts.len() > 1;
+        self.call_in_parts(Method::PutAll, has_parts, self.inner.put_all(puts), part).await
     }
 
     async fn settle(&self, keys: &[Key]) -> Result<Vec<Option<Meta>>> {
@@ -113,7 +150,8 @@ impl Backend for FaultyBackend {
     }
 
     async fn delete(&self, keys: &[Key]) -> Result<()> {
-        self.call(Method::Delete, self.inner.delete(keys)).await
+        let part = self.inner.delete(&keys[..keys.len() / 2]);
+        self.call_in_parts(Method::Delete, keys.len() > 1, self.inner.delete(keys), part).await
     }
 
     async fn point(
@@ -132,8 +170,8 @@ impl Backend for FaultyBackend {
     }
 
     async fn delete_tree(&self, prefix: &Key) -> Result<()> {
-        let call = self.inner.delete_tree(prefix);
-        self.call(Method::DeleteTree, call).await
+        let (call, part) = (self.inner.delete_tree(prefix), self.delete_half(prefix));
+        self.call_in_parts(Method::DeleteTree, true, call, part).await
     }
 
     async fn quarantine(&self, key: &Key, found: Option<Meta>) -> Result<()> {
@@ -143,7 +181,10 @@ impl Backend for FaultyBackend {
 
     fn list(&self, prefix: &Key, after: Option<&Key>) -> BoxStream<'_, Result<Key>> {
         let failure = |error| stream::iter([Err(error)]);
-        match self.fault(Method::List) {
+        match self.fault(Method::List, true) {
+            Some((Moment::Partway, error)) => {
+                self.inner.list(prefix, after).take(1).chain(failure(error)).boxed()
+            }
             None => self.inner.list(prefix, after),
             Some((Moment::Before, error)) => failure(error).boxed(),
             Some((Moment::After, error)) => {
@@ -185,8 +226,12 @@ impl Backend for FaultyBackend {
     }
 
     async fn stage(&self, stage: Stage<'_>) -> Result<Box<dyn Staged>> {
+        let mark = match &stage {
+            Stage::Session { keys, .. } => Some(keys.mark.clone()),
+            Stage::Final { .. } => None,
+        };
         let inner = self.call(Method::Stage, self.inner.stage(stage)).await?;
-        Ok(Box::new(FaultyStaged { inner, backend: self.clone() }))
+        Ok(Box::new(FaultyStaged { inner, mark, backend: self.clone() }))
     }
 
     async fn expire_staged(&self, before: SystemTime) -> Result<u64> {
@@ -216,6 +261,8 @@ impl Backend for FaultyBackend {
 #[derive(Debug)]
 struct FaultyStaged {
     inner: Box<dyn Staged>,
+    /// Of a session: the object by which it exists.
+    mark: Option<Key>,
     backend: FaultyBackend,
 }
 
@@ -230,8 +277,15 @@ impl Staged for FaultyStaged {
     }
 
     async fn append(&mut self, bytes: Bytes) -> Result<()> {
-        let call = self.inner.append(bytes);
-        self.backend.call(Method::Append, call).await
+        match self.backend.fault(Method::Append, true) {
+            None => self.inner.append(bytes).await,
+            Some((Moment::Before, error)) => Err(error),
+            Some((Moment::After, error)) => self.inner.append(bytes).await.and(Err(error)),
+            Some((Moment::Partway, error)) => {
+                let half = bytes.slice(..bytes.len() / 2);
+                self.inner.append(half).await.and(Err(error))
+            }
+        }
     }
 
     async fn persist(&mut self, note: Bytes, copy: &Key) -> Result<Tip> {
@@ -250,8 +304,16 @@ impl Staged for FaultyStaged {
     }
 
     async fn read_back(&mut self, from: u64) -> Result<BoxStream<'static, Result<Bytes>>> {
-        let call = self.inner.read_back(from);
-        self.backend.call(Method::ReadBack, call).await
+        let fault = self.backend.fault(Method::ReadBack, true);
+        if let Some((Moment::Before, error)) = fault {
+            return Err(error);
+        }
+        let parts = self.inner.read_back(from).await?;
+        match fault {
+            None => Ok(parts),
+            Some((Moment::Partway, error)) => Ok(broken_off(parts, error)),
+            Some((_, error)) => Err(error),
+        }
     }
 
     async fn promote(&mut self, to: &Key, size: u64) -> Result<Promotion> {
@@ -260,7 +322,23 @@ impl Staged for FaultyStaged {
     }
 
     async fn discard(self: Box<Self>) -> Result<()> {
-        let Self { inner, backend } = *self;
-        backend.call(Method::Discard, inner.discard()).await
+        let Self { inner, mark, backend } = *self;
+        match backend.fault(Method::Discard, mark.is_some()) {
+            None => inner.discard().await,
+            Some((Moment::After, error)) => inner.discard().await.and(Err(error)),
+            Some((Moment::Partway, error)) if mark.is_some() => {
+                backend.inner.delete(mark.as_slice()).await.and(Err(error))
+            }
+            Some((_, error)) => Err(error),
+        }
     }
+}
+
+/// The first half of the first part, and then a fault.
+fn broken_off(
+    parts: BoxStream<'static, Result<Bytes>>,
+    error: Error,
+) -> BoxStream<'static, Result<Bytes>> {
+    let half = |part: Result<Bytes>| part.map(|part| part.slice(..part.len() / 2));
+    parts.take(1).map(half).chain(stream::iter([Err(error)])).boxed()
 }

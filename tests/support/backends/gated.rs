@@ -40,7 +40,10 @@ pub struct Gate {
 
 /// What a gate is to a call that comes to it.
 struct Shut {
-    method: Method,
+    /// Which method; `None` is any.
+    method: Option<Method>,
+    /// How many calls pass before the one that is stopped.
+    passing: u64,
     moment: Moment,
     of: Box<dyn Fn(&Key) -> bool + Send + Sync>,
     reached: oneshot::Sender<()>,
@@ -66,9 +69,25 @@ impl GatedBackend {
         method: Method,
         of: impl Fn(&Key) -> bool + Send + Sync + 'static,
     ) -> Gate {
+        self.push(Some(method), 0, moment, Box::new(of))
+    }
+
+    /// Stops a call, whichever it is: the next one is 1.
+    pub fn shut_at(&self, moment: Moment, call: u64) -> Gate {
+        assert!(call > 0, "calls are counted from 1");
+        self.push(None, call - 1, moment, Box::new(|_| true))
+    }
+
+    fn push(
+        &self,
+        method: Option<Method>,
+        passing: u64,
+        moment: Moment,
+        of: Box<dyn Fn(&Key) -> bool + Send + Sync>,
+    ) -> Gate {
         let (reached, arrival) = oneshot::channel();
         let (open, opened) = oneshot::channel();
-        let shut = Shut { method, moment, of: Box::new(of), reached, opened };
+        let shut = Shut { method, passing, moment, of, reached, opened };
         self.shut.lock().unwrap_or_else(PoisonError::into_inner).push(shut);
         Gate { reached: arrival, open }
     }
@@ -76,8 +95,7 @@ impl GatedBackend {
     /// The gate a call comes to, if one is shut for it. No other call comes to it any more.
     fn met(&self, method: Method, keys: &[&Key]) -> Option<Shut> {
         let mut shut = self.shut.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_met = |gate: &Shut| gate.method == method && keys.iter().any(|key| (gate.of)(key));
-        let met = shut.iter().position(is_met)?;
+        let met = shut.iter_mut().position(|gate| gate.is_met(method, keys))?;
         Some(shut.remove(met))
     }
 
@@ -111,6 +129,18 @@ impl Gate {
         operation: impl Future<Output = T>,
         meanwhile: impl Future<Output = ()>,
     ) -> T {
+        let (output, was_reached) = self.meanwhile_if_reached(operation, meanwhile).await;
+        assert!(was_reached, "the operation ended without the call that was to be stopped");
+        output
+    }
+
+    /// The same, for an operation that may end without coming here: then `meanwhile` does not run. Says whether it
+    /// did.
+    pub async fn meanwhile_if_reached<T>(
+        self,
+        operation: impl Future<Output = T>,
+        meanwhile: impl Future<Output = ()>,
+    ) -> (T, bool) {
         let Self { reached, open } = self;
         let operation = pin!(operation);
         let operation = match select(reached, operation).await {
@@ -118,17 +148,26 @@ impl Gate {
                 reached.expect("a gate that is shut is kept until a call comes to it");
                 operation
             }
-            Either::Right(_) => {
-                panic!("the operation ended without the call that was to be stopped")
-            }
+            Either::Right((output, _)) => return (output, false),
         };
         meanwhile.await;
         drop(open);
-        operation.await
+        (operation.await, true)
     }
 }
 
 impl Shut {
+    /// Is a call with these keys to be stopped here? If it is one to be counted, it is.
+    fn is_met(&mut self, method: Method, keys: &[&Key]) -> bool {
+        let is_of_those = self.method.is_none_or(|chosen| chosen == method)
+            && keys.iter().any(|key| (self.of)(key));
+        if is_of_those && self.passing > 0 {
+            self.passing -= 1;
+            return false;
+        }
+        is_of_those
+    }
+
     /// Says that a call has come, and waits.
     async fn pass(self) {
         // Whoever does not wait for the call has given the gate up, and then it is open.
@@ -139,7 +178,7 @@ impl Shut {
 
 impl fmt::Debug for Shut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Shut({:?} {:?})", self.moment, self.method)
+        write!(f, "Shut({:?} {:?} {})", self.moment, self.method, self.passing)
     }
 }
 
@@ -202,7 +241,7 @@ impl Backend for GatedBackend {
         let stopped = stream::once(gate.pass()).filter_map(async |()| None).boxed();
         match moment {
             Moment::Before => stopped.chain(listing).boxed(),
-            Moment::After => listing.chain(stopped).boxed(),
+            Moment::After | Moment::Partway => listing.chain(stopped).boxed(),
         }
     }
 

@@ -5,6 +5,7 @@ mod faulty;
 mod gated;
 mod method;
 mod recorded;
+mod yielding;
 
 use std::any::Any;
 use std::fmt;
@@ -17,6 +18,7 @@ pub use faulty::{Fault, FaultyBackend, Moment};
 pub use gated::{Gate, GatedBackend};
 pub use method::Method;
 pub use recorded::RecordedBackend;
+pub use yielding::{Flaw, YieldingBackend};
 
 mod filesystem;
 mod s3;
@@ -96,6 +98,12 @@ pub fn faultless_memory() -> Fixture {
 pub fn gated_memory() -> Fixture {
     let memory = MemoryBackend::new();
     Fixture::new((), move || Arc::new(GatedBackend::new(Arc::new(memory.clone()))))
+}
+
+/// Memory that lets others go first.
+pub fn yielding_memory() -> Fixture {
+    let memory = MemoryBackend::new();
+    Fixture::new((), move || Arc::new(YieldingBackend::new(Arc::new(memory.clone()), || 1)))
 }
 
 /// Memory, recorded.
