@@ -52,7 +52,7 @@ replicas rounds="100":
 # All that a crash may leave, on a filesystem and in a bucket; `test` goes through less of it
 crash:
     CRASH=full cargo test --package registry-tests --test crash
-    CRASH_S3=full cargo test --package registry-tests --test crash_s3 -- --nocapture
+    CRASH_S3=full cargo test --release --package registry-tests --test crash_s3 -- --nocapture
 
 # Every call of every operation fails in every way, is dropped at every await, and meets every other; more histories
 faults:
