@@ -35,7 +35,7 @@ pub(crate) struct Operation {
     /// Whether it moves more bytes than a part has.
     pub(crate) is_large: bool,
     /// What another replica may do meanwhile.
-    pub(crate) rivals: &'static [&'static Operation],
+    pub(crate) rivals: &'static [&'static Self],
 }
 
 /// Nothing is there before, nobody refuses, and nobody comes between.
@@ -54,6 +54,7 @@ const PLAIN: Operation = Operation {
 /// An operation by its name, with what differs from a plain one.
 macro_rules! operation {
     ($item:ident = $name:literal { $($field:ident: $value:expr),* $(,)? }) => {
+        #[allow(clippy::needless_update, reason = "some say all of it")]
         pub(crate) static $item: Operation = Operation { name: $name, $($field: $value,)* ..PLAIN };
     };
 }

@@ -43,7 +43,7 @@ fn asks(operation: &Operation) -> bool {
 /// between the pairs.
 pub(crate) fn try_all(case: &mut Case, rival: &'static Operation, turn: usize) {
     let apart = if is_full() { 1 } else { APART };
-    try_some(case, rival, |nth| (nth + turn) % apart == 0);
+    try_some(case, rival, |nth| (nth + turn).is_multiple_of(apart));
 }
 
 /// The rival comes before some of the requests.
