@@ -14,9 +14,9 @@ default:
 # Everything below, each step within so many minutes
 check:
     @{{ step }} 1 fmt
-    @{{ step }} 6 lint
-    @{{ step }} 18 test
-    @{{ step }} 9 interop
+    @{{ step }} 4 lint
+    @{{ step }} 17 test
+    @{{ step }} 12 interop
     @{{ step }} 1 examples
     @{{ step }} 2 doc
     @{{ step }} 1 deny

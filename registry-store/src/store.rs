@@ -72,7 +72,7 @@ impl Store {
     }
 
     /// Reads and hashes every blob, in the order of digests, as long as the stream is asked for more, and puts out
-    /// of everybody's sight what is not what its digest says. See [`scrub`](crate::scrub).
+    /// of everybody's sight what is not what its digest says. See [`scrub`].
     ///
     /// What is told of is done; who stops keeps the last digest and goes on with [`ScrubOptions::after`]. Memory is
     /// bounded, and no more than two blobs are read at a time. Blobs may be pushed and deleted meanwhile: what is
