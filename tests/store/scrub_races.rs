@@ -15,7 +15,7 @@ use registry_tests::world::{World, body, pull, push, repository, store_on};
 
 use crate::scrubbing::{put, scrub};
 
-on_every_backend!(
+on_every_backend_of_ours!(
     a_push_between_any_two_calls_of_a_scrub_is_never_put_aside,
     a_blob_that_is_healed_before_it_is_put_aside_stays,
 );
