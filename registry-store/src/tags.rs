@@ -199,6 +199,10 @@ impl Tags {
     /// A tag's history only tells which tags can be affected; what decides is where the tag points now. So where the
     /// lock does not reach other processes, the first pass leaves the entry for the manifest, by which the second
     /// finds a tag that is being pushed meanwhile.
+    ///
+    /// Order, for each tag, a page of names after the other: a look at it → the tag → its entries of history. A crash
+    /// leaves the tags that were not reached: those of a first pass stand as before, and the next delete finds them by
+    /// their history; those of a second point at a manifest that is gone, and answer 404.
     pub(crate) async fn remove_all_on(
         &self,
         digest: &Digest,
@@ -287,8 +291,9 @@ impl Tags {
     /// Removes entries of the history of a tag that is gone. If it is there again, it gets back that of what it points
     /// at.
     ///
-    /// Order: the entries, in batches → a look at the tag → its entry → the tag again, if its manifest is gone. A crash leaves entries without a tag, or a tag
-    /// that was pushed meanwhile without its entry; it is pulled as before.
+    /// Order: the entries, in batches → a look at the tag → its entry → where no lock reaches other processes, a look at
+    /// what it points at → the tag taken back, if that is gone. A crash leaves entries without a tag; or a tag that was
+    /// pushed meanwhile without its entry, and it is pulled as before; or one on a deleted manifest, which answers 404.
     async fn remove_entries(&self, tag: &Tag, entries: &[Digest]) -> Result<()> {
         for batch in entries.chunks(BATCH) {
             let keys: Vec<Key> =
