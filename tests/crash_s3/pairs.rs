@@ -24,14 +24,18 @@ const APART: usize = 8;
 pub(crate) fn is_tried(operation: &Operation, rival: &Operation, profile: Profile) -> bool {
     let is_first = operation.rivals.first().is_some_and(|first| first.name == rival.name);
     match profile {
-        // ARCHITECTURE.md, "Tags and deletes without a lock": where the server does not heed conditions, "they are exact
-        // among requests that carry one".
-        Profile::Ignores | Profile::Refuses if asks(operation) && !asks(rival) => false,
+        _ if !is_exact(operation, rival, profile) => false,
         _ if is_full() => true,
         Profile::Heeds => !operation.is_large,
         Profile::Ignores => !operation.is_large && is_first,
         Profile::Refuses => false,
     }
+}
+
+/// Is it promised what comes of the two? ARCHITECTURE.md, "Tags and deletes without a lock": where the server does not
+/// heed conditions, "they are exact among requests that carry one".
+pub(crate) fn is_exact(operation: &Operation, rival: &Operation, profile: Profile) -> bool {
+    profile == Profile::Heeds || !asks(operation) || asks(rival)
 }
 
 /// Does it point a tag on a condition?

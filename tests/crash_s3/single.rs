@@ -7,6 +7,7 @@ use crate::bucket::Bucket;
 use crate::case::Case;
 use crate::model::{Run, alone, one_after_the_other, together, undone_by_a_late_request};
 use crate::operations::Operation;
+use crate::pairs::is_exact;
 use crate::profile::Profile;
 use crate::suite::is_full;
 
@@ -50,7 +51,9 @@ pub(crate) enum Meanwhile {
 pub(crate) fn happenings(operation: &Operation, profile: Profile) -> Vec<Happening> {
     use Happening::{AnswerLost, DiesAfter, DiesBefore, Late, Overtaken, RequestLost, Zombie};
     let refused = [Failure::InternalError, Failure::SlowDown].map(Happening::Refused);
-    let rivals: Vec<_> = (0..operation.rivals.len()).map(Meanwhile::Rival).collect();
+    let rivals = operation.rivals.iter().enumerate();
+    let exact = rivals.filter(|(_, rival)| is_exact(operation, rival, profile));
+    let rivals: Vec<_> = exact.map(|(at, _)| Meanwhile::Rival(at)).collect();
     let first = || rivals.iter().take(1).flat_map(|rival| [Zombie(*rival), Late(*rival)]);
     let (dies, same) = ([DiesBefore, DiesAfter], Zombie(Meanwhile::Same));
     if is_full() {

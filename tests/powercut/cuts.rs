@@ -13,6 +13,8 @@ use crate::disk::{Disk, Filesystem, home, make};
 const CUTS: usize = 10;
 /// So many cuts hit one disk; then a new one is made.
 const CUTS_OF_A_DISK: usize = 10;
+/// The contents of no two filesystems are the same: what each is given begins so far apart.
+const APART: usize = 1_000_000;
 /// The longest blob.
 const LARGEST: usize = 1 << 20;
 
@@ -64,8 +66,10 @@ fn push(
     cuts: impl Iterator<Item = usize>,
 ) -> (Vec<Copy>, Figures) {
     let disk = Disk::start(filesystem, image);
+    let workload = filesystem as usize * 2 + before as usize;
     let mut cuts = cuts.peekable();
-    let mut client = Pusher::new(1, *cuts.peek().unwrap() as u64, LARGEST);
+    let seed = workload * APART + *cuts.peek().unwrap();
+    let mut client = Pusher::new(1, seed as u64, LARGEST);
     let cutting = match before {
         Before::JustWritten => Cutting::default(),
         Before::LongCommitted => {
@@ -75,7 +79,7 @@ fn push(
     };
     client.speak_to(&[disk.address()], 0, &Arc::new(cutting));
     let copies = cuts.map(|number| {
-        let at = operation(&mut client, number).expect("nobody kills the server");
+        let at = operation(&mut client, workload + number).expect("nobody kills the server");
         let image = image.with_extension(format!("cut-{number}"));
         disk.copy(&image);
         Copy { image, told: client.again(After::Power), number, at }
