@@ -299,18 +299,29 @@ pub(crate) async fn read_small(
 
 /// Makes bytes that match the digest a blob that is durable on return.
 ///
-/// Order: create without overwriting; where something was there, compare it; if it was other bytes, it was
-/// damaged, and is replaced. A crash leaves the old bytes or the new ones.
+/// Order: create without overwriting; where something was there, compare it; if it was other bytes, it was damaged: alone
+/// among all who name blobs of this shard, look once more, and replace it. A crash leaves the old bytes or the new ones.
+///
+/// So what another has healed meanwhile never gives way: it may be one file with the bytes of a session, which can be
+/// added to when they are not the blob any more, while a loss of power may still make them that again.
 pub(crate) async fn write_small(shared: &Shared, digest: &Digest, bytes: &Bytes) -> Result<()> {
     let key = layout::blob(digest);
     if shared.backend.put(&key, bytes.clone(), PutMode::Create).await? == Put::Written {
         return Ok(());
     }
-    let found = shared.backend.read_small(&key, bytes.len() as u64).await?;
+    let limit = bytes.len() as u64;
+    if shared.backend.read_small(&key, limit).await?.as_ref() == Some(bytes) {
+        return Ok(());
+    }
+    let _lock = shared.backend.lock(&layout::blob_shard(digest), LockMode::Exclusive).await?;
+    // What another has put there may not be durable yet: to keep it is to settle it.
+    if shared.backend.put(&key, bytes.clone(), PutMode::Create).await? == Put::Written {
+        return Ok(());
+    }
+    let found = shared.backend.read_small(&key, limit).await?;
     if found.as_ref() == Some(bytes) {
         return Ok(());
     }
-    let _lock = shared.backend.lock(&layout::blob_shard(digest), LockMode::Shared).await?;
     shared.backend.put(&key, bytes.clone(), PutMode::Overwrite).await?;
     // If nothing was found, somebody took it away after it was kept; that is no damage.
     if let Some(found) = found {

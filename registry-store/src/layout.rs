@@ -95,6 +95,13 @@ pub fn deleting(object: &Key) -> Key {
     key(&format!("{}/_deleting", object.parent().as_ref().unwrap_or(object)))
 }
 
+/// What a backend locks while an object that is damaged is replaced: one for all that lie as this one does, as the blobs
+/// of a shard.
+pub fn replacing(object: &Key) -> Key {
+    let above = object.parent().and_then(|directory| directory.parent());
+    key(&format!("{}/_replacing", above.as_ref().unwrap_or(object)))
+}
+
 /// The place above every repository.
 pub fn repositories() -> Key {
     key(REPOSITORIES)

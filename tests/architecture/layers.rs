@@ -69,6 +69,7 @@ const EXCEPTIONS: &[(&str, &[&str], &str)] = &[(
         "crate::layout",
         "crate::layout::private",
         "crate::layout::deleting",
+        "crate::layout::replacing",
         "crate::layout::top",
         "crate::layout::repositories",
     ],

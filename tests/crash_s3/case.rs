@@ -143,9 +143,11 @@ impl Case {
         }
         match again {
             Ok(()) => {}
-            // There was nothing left to do. What was asked on a condition cannot be done twice.
+            // There was nothing left to do. What was asked on a condition cannot be done twice, and what another took
+            // back, as by a cancel, not at all.
             Err(error) if (self.operation.was_done)(&error) => {
-                if allowed.is_empty() || allowed.contains(before) {
+                let may_be_undone = others_came_between && (self.operation.may_be_refused)(&error);
+                if allowed.is_empty() || allowed.contains(before) || may_be_undone {
                     allowed = BTreeSet::from([before.clone()]);
                 }
             }

@@ -406,7 +406,7 @@ async fn a_damaged_blob_is_put_aside_while_nobody_can_name_one_in_its_place() {
 }
 
 #[tokio::test]
-async fn a_damaged_manifest_is_replaced_under_the_lock_that_putting_aside_takes_alone() {
+async fn a_damaged_manifest_is_replaced_alone_under_the_lock_of_its_shard_after_another_look() {
     let recorded = recorded();
     let manifest = image(b"{}", &[]);
     let digest = recorded.prepare(&manifest).await;
@@ -416,7 +416,8 @@ async fn a_damaged_manifest_is_replaced_under_the_lock_that_putting_aside_takes_
     recorded.expect(&[
         "lock a, shared",
         "create blob MANIFEST",
-        "lock shard of MANIFEST, shared",
+        "lock shard of MANIFEST, exclusive",
+        "create blob MANIFEST",
         "replace blob MANIFEST",
         "unlock shard of MANIFEST",
         "create a/_manifests/revisions/MANIFEST/link",

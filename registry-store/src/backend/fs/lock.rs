@@ -44,6 +44,14 @@ pub(super) async fn lock<S: System>(
     }
 }
 
+/// Makes the caller the only one, among all processes, who replaces a damaged object of the shard that `object` lies in.
+pub(super) async fn lock_replacing<S: System>(
+    root: Arc<Root<S>>,
+    object: &Key,
+) -> Result<LockGuard> {
+    lock(root, &layout::replacing(object), LockMode::Exclusive).await
+}
+
 impl<S: System> Root<S> {
     fn open_lock(&self, scope: &Key) -> Result<S::File> {
         self.before_writing()?;

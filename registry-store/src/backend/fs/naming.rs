@@ -16,6 +16,7 @@ use super::durable::{Parents, locked};
 use super::fault;
 use super::system::{Kind, Stat, System};
 use super::temp::{Content, Place, Temp};
+use crate::backend::Promotion;
 
 /// What came of naming a file without overwriting.
 #[derive(Debug)]
@@ -24,6 +25,15 @@ pub(super) enum Naming {
     Made(Stat),
     /// Something has the name already.
     Exists,
+}
+
+/// What came of giving staged bytes the name of an object.
+#[derive(Debug)]
+pub(super) enum Named {
+    /// The name has these bytes.
+    As(Promotion),
+    /// What has the name is of another size, this one, and stays: it gives way only to who is alone in replacing it.
+    Damaged(u64),
 }
 
 /// What came of linking a file.

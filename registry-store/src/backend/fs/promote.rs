@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::durable::{ATTEMPTS, Parents};
 use super::fault::{fault, foreign, write_fault};
-use super::naming::{Linking, Naming};
+use super::naming::{Linking, Named, Naming};
 use super::staged::{Home, Shared, State};
 use super::system::{Stat, System};
 use super::temp::Content;
@@ -15,7 +15,7 @@ use crate::backend::{Error, ErrorKind, Key, Promotion, Result};
 impl<S: System> Shared<S> {
     /// Order: bytes synced → directories made → object named → its directory, and every new or unknown one
     /// above, synced. A crash leaves the session, or the session with the object as its second name.
-    pub(super) fn promote(&self, state: &mut State<S>, to: &Key, size: u64) -> Result<Promotion> {
+    pub(super) fn promote(&self, state: &mut State<S>, to: &Key, size: u64) -> Result<Named> {
         let failed = |error| write_fault("promote", to, error);
         match &self.home {
             Home::Final(key) if key != to => {
@@ -25,7 +25,7 @@ impl<S: System> Shared<S> {
         }
         match self.check(state, "promote") {
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                return self.promote_again(state, to);
+                return self.promote_again(state, to).map(Named::As);
             }
             result => result?,
         }
@@ -35,35 +35,69 @@ impl<S: System> Shared<S> {
             return Err(failed(io::Error::other(message)));
         }
         self.sync(state, offset).map_err(|error| fault("promote", to, error))?;
-        let promotion = self.name_object(state, to, size)?;
-        let stat = self.root.system.stat_file(&self.file).map_err(failed)?;
-        self.is_promoted.store(stat.links > state.names, Ordering::Release);
+        let named = self.name_object(state, to, size, &mut Parents::below(&self.root.path))?;
+        self.note_whether_promoted(state, to)?;
+        Ok(named)
+    }
+
+    /// The same for bytes that were synced, and over what has another size. The caller is alone in this, among all
+    /// processes, and looks once more here.
+    ///
+    /// So nothing that was named by a promotion ever gives way to another file. Were it to, its session would be left
+    /// with one name and could be added to, while a loss of power may still undo that and give the object back to it.
+    pub(super) fn promote_over(
+        &self,
+        state: &mut State<S>,
+        to: &Key,
+        size: u64,
+    ) -> Result<Promotion> {
+        let failed = |error| write_fault("promote", to, error);
+        let mut parents = Parents::below(&self.root.path);
+        let promotion = match self.name_object(state, to, size, &mut parents)? {
+            Named::As(promotion) => promotion,
+            Named::Damaged(found) => {
+                let target = self.root.path_of(to);
+                let stat = self.replace(state, &target, size, &mut parents).map_err(failed)?;
+                self.finish(to, &stat, &parents).map_err(failed)?;
+                Promotion::Replaced { found }
+            }
+        };
+        self.note_whether_promoted(state, to)?;
         Ok(promotion)
     }
 
-    fn name_object(&self, state: &mut State<S>, to: &Key, size: u64) -> Result<Promotion> {
+    fn note_whether_promoted(&self, state: &State<S>, to: &Key) -> Result<()> {
+        let stat = self.root.system.stat_file(&self.file);
+        let links = stat.map_err(|error| write_fault("promote", to, error))?.links;
+        self.is_promoted.store(links > state.names, Ordering::Release);
+        Ok(())
+    }
+
+    fn name_object(
+        &self,
+        state: &mut State<S>,
+        to: &Key,
+        size: u64,
+        parents: &mut Parents,
+    ) -> Result<Named> {
         let failed = |error| write_fault("promote", to, error);
         let target = self.root.path_of(to);
-        let mut parents = Parents::below(&self.root.path);
         for _ in 0..ATTEMPTS {
-            let named = self.name_new(state, &target, size, &mut parents);
+            let named = self.name_new(state, &target, size, parents);
             if let Naming::Made(stat) = named.map_err(failed)? {
-                self.finish(to, &stat, &parents).map_err(failed)?;
-                return Ok(Promotion::Created);
+                self.finish(to, &stat, parents).map_err(failed)?;
+                return Ok(Named::As(Promotion::Created));
             }
             // What was there may be deleted by now, or be a symbolic link that leads nowhere.
             let Some(found) = self.root.look(&target).map_err(failed)? else {
                 continue;
             };
             if found.size != size {
-                let found = found.size;
-                let stat = self.replace(state, &target, size, &mut parents);
-                self.finish(to, &stat.map_err(failed)?, &parents).map_err(failed)?;
-                return Ok(Promotion::Replaced { found });
+                return Ok(Named::Damaged(found.size));
             }
             let kept = self.root.make_durable("promote", &[(to.clone(), target.clone())])?;
             if kept[0].is_some() {
-                return Ok(Promotion::Kept);
+                return Ok(Named::As(Promotion::Kept));
             }
         }
         Err(failed(foreign("a regular file or nothing")))

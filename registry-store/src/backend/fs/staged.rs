@@ -28,6 +28,8 @@ use tokio::time::{Instant, sleep};
 
 use super::durable::{Parents, locked};
 use super::fault::{fault, foreign, is_missing, write_fault};
+use super::lock::lock_replacing;
+use super::naming::Named;
 use super::record::{self, Record};
 use super::system::{Kind, Open, System};
 use super::temp::{Content, Place, Temp};
@@ -286,8 +288,18 @@ impl<S: System> Staged for StagedFile<S> {
     }
 
     async fn promote(&mut self, to: &Key, size: u64) -> Result<Promotion> {
-        let to = to.clone();
-        self.work("promote", move |shared, state| shared.promote(state, &to, size)).await
+        let key = to.clone();
+        let named = self.work("promote", move |shared, state| shared.promote(state, &key, size));
+        if let Named::As(promotion) = named.await? {
+            return Ok(promotion);
+        }
+        let (root, key) = (Arc::clone(&self.shared.root), to.clone());
+        let lock = lock_replacing(root, to).await?;
+        self.work("promote", move |shared, state| {
+            let _until_the_last_call = &lock;
+            shared.promote_over(state, &key, size)
+        })
+        .await
     }
 
     async fn discard(self: Box<Self>) -> Result<()> {

@@ -258,6 +258,7 @@ async fn an_object_of_another_size_is_replaced_by_rename() {
     assert_eq!(promotion, Promotion::Replaced { found: 5 });
     let expected = [
         "sync_data r/_uploads/s/data",
+        "make_directory _rs/lock",
         "link_open_file r/_uploads/s/data -> temp",
         "rename temp -> blobs/x/data",
         "sync_directory blobs/x",
