@@ -54,6 +54,17 @@
 //! that is not allowed, a name, digest or parameter that is none. Such an answer depends on nothing that is
 //! stored; every other does, and comes after.
 
+#[cfg(feature = "auth")]
+pub mod basic;
+#[cfg(feature = "auth")]
+pub mod htpasswd;
+#[cfg(feature = "auth")]
+pub mod identity;
+#[cfg(feature = "auth")]
+mod reloaded;
+#[cfg(feature = "auth")]
+mod verified;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -62,6 +73,9 @@ use http::HeaderValue;
 use http::request::Parts;
 use registry_store::error::BodyError;
 use registry_store::name::RepositoryName;
+
+#[cfg(feature = "auth")]
+pub use self::reloaded::FileError;
 
 /// Says whether a request may go on, and whose it is.
 ///
