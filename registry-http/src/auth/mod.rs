@@ -31,6 +31,10 @@
 //! }
 //! ```
 //!
+//! With the feature `auth` this crate has those of Distribution: `htpasswd::Htpasswd` with `basic::BasicAuthorizer`,
+//! `token::TokenAuthorizer`, and `silly::SillyAuthorizer` for tests. Who somebody is (`identity::Identifier`,
+//! `token::TokenVerifier`) is told apart from what he may do, so that an authorizer of another kind builds on the same.
+//!
 //! # What each request needs
 //!
 //! | request | needs |
@@ -62,6 +66,10 @@ pub mod htpasswd;
 pub mod identity;
 #[cfg(feature = "auth")]
 mod reloaded;
+#[cfg(feature = "auth")]
+pub mod silly;
+#[cfg(feature = "auth")]
+pub mod token;
 #[cfg(feature = "auth")]
 mod verified;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 
 use super::address::Address;
+use super::auth::{self, Auth};
 use super::go_duration::GoDuration;
 use super::node::Node;
 use super::origin::Origin;
@@ -23,6 +24,8 @@ pub struct Configuration {
     pub log_level: Option<LogLevel>,
     /// `storage`.
     pub storage: Storage,
+    /// `auth`. `None`: everybody may do everything.
+    pub auth: Option<Auth>,
     /// `http`.
     pub http: Http,
     /// `catalog.maxentries`: the most repositories on a page.
@@ -133,6 +136,7 @@ impl Configuration {
         Ok(Self {
             log_level: sections.log.level.or(sections.loglevel),
             storage: sections.storage.resolve(document, file, warnings)?,
+            auth: sections.auth.resolve(document)?,
             http: sections.http.resolve(document, file, warnings)?,
             catalog_max: limit(sections.catalog.maxentries),
             tags_max: limit(sections.tags.maxtags),
@@ -174,6 +178,7 @@ struct Document {
     log: LogSection,
     loglevel: Option<LogLevel>,
     storage: StorageSection,
+    auth: auth::Section,
     http: HttpSection,
     catalog: CatalogSection,
     tags: TagsSection,
@@ -270,8 +275,8 @@ struct TagsSection {
     maxtags: Option<i64>,
 }
 
-/// A driver's section: that its key is there chooses it, though nothing stands behind it.
-fn there<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+/// A section that chooses: that its key is there does it, though nothing stands behind it.
+pub(super) fn there<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     section: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(section).map(Some)
@@ -501,6 +506,6 @@ fn is_path(path: &str) -> bool {
 }
 
 /// An empty string says nothing, as in Distribution.
-fn said(text: Option<String>) -> Option<String> {
+pub(super) fn said(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
 }

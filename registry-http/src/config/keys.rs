@@ -51,7 +51,8 @@ const fn refused(key: &'static str, idle: Idle, missing: &'static str) -> Known 
 }
 
 const EMPTY: Idle = Idle::Values(&[]);
-const NO_AUTH: &str = "there is no access control yet: everybody could do everything";
+const NO_AUTH: &str =
+    "there is no such kind of authentication here: expected htpasswd, token, silly or none";
 const NO_TLS: &str =
     "there is no TLS yet: passwords and content would go over the network in the clear";
 const NO_DRIVER: &str = "there is no such storage driver here: expected filesystem, inmemory or s3";
@@ -123,6 +124,18 @@ const TABLE: &[Known] = &[
     passed_over("storage.tag", EMPTY, "tags are looked up with a bound of our own"),
     // `none` is a word that switches authentication off; every other name is a kind of it.
     in_force("auth.none"),
+    in_force("auth.htpasswd.path"),
+    in_force("auth.htpasswd.realm"),
+    in_force("auth.silly.realm"),
+    in_force("auth.silly.service"),
+    in_force("auth.token.autoredirect"),
+    in_force("auth.token.autoredirectpath"),
+    in_force("auth.token.issuer"),
+    in_force("auth.token.jwks"),
+    in_force("auth.token.realm"),
+    in_force("auth.token.rootcertbundle"),
+    in_force("auth.token.service"),
+    in_force("auth.token.signingalgorithms"),
     refused("auth.*", Idle::Never, NO_AUTH),
     refused("middleware.*", Idle::Disabled, NO_MIDDLEWARE),
     in_force("http.addr"),

@@ -11,6 +11,7 @@
 #![expect(clippy::disallowed_methods, reason = "reads the configuration before anything is served")]
 
 mod address;
+mod auth;
 mod check;
 mod configuration;
 mod environment;
@@ -37,6 +38,7 @@ use crate::config::node::Node;
 use crate::config::yaml::Quote;
 
 pub use crate::config::address::Address;
+pub use crate::config::auth::{Auth, Token};
 pub use crate::config::configuration::{
     Configuration, Driver, Filesystem, Http, LogLevel, Purging, Storage,
 };
