@@ -248,8 +248,17 @@ pub(super) fn place(path: &[&str]) -> Place {
     let key = named(&path.join("."));
     let path: Vec<&str> = key.split('.').collect();
     let exact = TABLE.iter().find(|row| row.key == key);
-    if let Some(row) = exact.or_else(|| TABLE.iter().find(|row| begins(row.key, &path) == Some(0)))
-    {
+    let is_named_section = || {
+        let below =
+            |row: &Known| row.key.strip_prefix(&key).is_some_and(|rest| rest.starts_with('.'));
+        TABLE.iter().any(below)
+    };
+    match exact {
+        Some(row) => return Place::Row(row),
+        None if is_named_section() => return Place::Section,
+        None => {}
+    }
+    if let Some(row) = TABLE.iter().find(|row| begins(row.key, &path) == Some(0)) {
         return Place::Row(row);
     }
     let is_section = TABLE.iter().any(|row| begins(row.key, &path).is_some());
@@ -331,7 +340,8 @@ mod tests {
     #[test]
     fn a_name_counts_before_a_star() {
         assert_eq!(fate(&["auth", "none"]), Some(Fate::InForce));
-        assert!(matches!(fate(&["auth", "htpasswd"]), Some(Fate::Refused(_))));
+        assert!(matches!(place(&["auth", "htpasswd"]), Place::Section));
+        assert_eq!(fate(&["auth", "htpasswd", "path"]), Some(Fate::InForce));
         assert!(matches!(fate(&["auth", "ldap"]), Some(Fate::Refused(_))));
         assert!(matches!(fate(&["proxy", "remoteurl"]), Some(Fate::Refused(_))));
         assert!(matches!(fate(&["proxy", "ttl"]), Some(Fate::PassedOver(_))));
