@@ -1,5 +1,4 @@
 //! Users of an htpasswd file, and `silly`, over a socket.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::sync::Arc;

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::configuration::{said, there};
 use super::node::Node;
 use super::problem::Problem;
+use super::said::{said, there};
 use crate::auth::token::Algorithm;
 
 /// Who is let in.

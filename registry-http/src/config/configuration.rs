@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use super::address::Address;
 use super::auth::{self, Auth};
@@ -12,6 +12,7 @@ use super::node::Node;
 use super::origin::Origin;
 use super::problem::Problem;
 use super::s3::{self, S3};
+use super::said::{said, there};
 use super::secret::Secret;
 use super::typed::typed;
 use crate::options::{Locations, Options, Redirect};
@@ -275,13 +276,6 @@ struct TagsSection {
     maxtags: Option<i64>,
 }
 
-/// A section that chooses: that its key is there does it, though nothing stands behind it.
-pub(super) fn there<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    section: D,
-) -> Result<Option<T>, D::Error> {
-    T::deserialize(section).map(Some)
-}
-
 fn version(version: Option<&str>, document: &Node, file: Option<&Origin>) -> Result<(), Problem> {
     const EXPECTED: &str = "expected `version: 0.1`, which every configuration begins with";
     match (version, document.entry("version"), file) {
@@ -503,9 +497,4 @@ fn base(host: &str) -> Result<String, String> {
 fn is_path(path: &str) -> bool {
     let fine = |byte: u8| byte.is_ascii_graphic() && !b"?#\\\"<>^`{|}".contains(&byte);
     path.starts_with('/') && path.bytes().all(fine)
-}
-
-/// An empty string says nothing, as in Distribution.
-pub(super) fn said(text: Option<String>) -> Option<String> {
-    text.filter(|text| !text.is_empty())
 }

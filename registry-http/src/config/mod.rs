@@ -22,6 +22,7 @@ mod node;
 mod origin;
 mod problem;
 mod s3;
+mod said;
 mod scalar;
 mod secret;
 #[cfg(test)]
