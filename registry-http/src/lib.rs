@@ -77,7 +77,7 @@
 //! ```
 //!
 //! [`auth`] has the table of what each request needs, and one that asks for a password. Whoever is named there is
-//! named in events.
+//! named in events. With the feature `auth` there are authorizers by a file of users and by tokens of a service.
 //!
 //! # What was done
 //!
@@ -135,7 +135,8 @@
 //! |---|---|---|
 //! | none (`default-features = false`) | the service, [`auth`], [`events`] | `http`, `tower`, and of `tokio` what works on any platform: no server, no network, no filesystem |
 //! | `serve` | `serve`: a listener for HTTP/1.1 and h2c | `hyper`, `hyper-util`, `rustix`, tokio's network |
-//! | `cli` (default) | the program `registry`; `config`: Distribution's `config.yml` | `serve`, `registry-store`'s `fs` and `s3`, `clap`, `saphyr-parser`, `tracing-subscriber`, tokio's signals |
+//! | `auth` | `auth::htpasswd`, `auth::token`, `auth::silly`: Distribution's ways to tell who may do what, each an authorizer | `bcrypt`, `lru`, `ring`, `rustls-webpki`, `rustls-pki-types`, `p521` |
+//! | `cli` (default) | the program `registry`; `config`: Distribution's `config.yml` | `auth`, `serve`, `registry-store`'s `fs` and `s3`, `clap`, `saphyr-parser`, `tracing-subscriber`, tokio's signals |
 //! | `testing` | `testing`: a registry for tests of clients | `serve` |
 //!
 //! # What it leaves to others

@@ -26,16 +26,20 @@ const HTTP: &[&str] = &[
     "warp",
 ];
 
-/// Crates that listen, make system calls, or read a command line or a configuration; `mio` and what follows it are of tokio's network
+/// Crates that listen, make system calls, know passwords and tokens, or read a command line or a configuration; `mio` and what follows it are of tokio's network
 /// and signals.
 const SERVER: &[&str] = &[
+    "bcrypt",
     "clap",
     "h2",
     "httparse",
     "hyper",
     "hyper-util",
     "mio",
+    "p521",
+    "ring",
     "rustix",
+    "rustls-webpki",
     "saphyr-parser",
     "signal-hook-registry",
     "socket2",
@@ -48,7 +52,7 @@ fn server_crates(tree: &str) -> Complaints {
         .map(|name| {
             format!(
                 "registry-http without its features is built with `{name}`; that is for a service in a server that \
-                 is there already: what needs more belongs behind `serve`, `cli` or `testing` (run `cargo tree \
+                 is there already: what needs more belongs behind `auth`, `serve`, `cli` or `testing` (run `cargo tree \
                  --package registry-http --no-default-features --edges normal --invert {name}`)"
             )
         })
@@ -148,7 +152,7 @@ mod tests {
     fn a_service_built_with_a_server_is_caught() {
         // The tests have a server, a client and a filesystem.
         let found = server_crates(&tree_of("registry-tests"));
-        for name in ["clap", "hyper", "mio", "rustix", "tracing-subscriber"] {
+        for name in ["bcrypt", "clap", "hyper", "mio", "rustix", "tracing-subscriber"] {
             assert!(found.iter().any(|found| found.contains(&format!("`{name}`"))), "{name}");
         }
     }

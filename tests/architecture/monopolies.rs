@@ -157,7 +157,7 @@ const HTTP: &[Monopoly] = &[
         what: "hash functions",
         uses: Uses::Path(&["sha2", "hmac"]),
         // An HMAC is made of a hash function as a type; the store has no use for one.
-        homes: &["upload_secret.rs"],
+        homes: &["upload_secret.rs", "auth/verified.rs"],
         instead: "the store hashes content; `UploadSecret` signs",
     },
 ];

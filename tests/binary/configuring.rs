@@ -188,17 +188,17 @@ fn what_has_no_effect_is_logged_with_its_line() {
 
 #[test]
 fn what_would_weaken_the_registry_does_not_start() {
-    let auth = "auth: {htpasswd: {realm: r, path: /hunter2}}\n";
+    let auth = "auth: {ldap: {password: hunter2}}\n";
     let place = Place::new(&format!("{USUAL}{auth}"));
     let (status, line) = failure(&mut place.serve());
     assert_eq!(status, 1);
-    says(&line, &["config.yml:7: auth.htpasswd: refused", "access control"]);
+    says(&line, &["config.yml:7: auth.ldap: refused", "expected htpasswd"]);
     assert!(!line.contains("hunter2"), "{line}");
     assert!(!place.data().exists(), "nothing was made");
 
     let place = Place::usual();
     for (name, value, parts) in [
-        ("REGISTRY_AUTH", "htpasswd", ["REGISTRY_AUTH: auth.htpasswd: refused", "access control"]),
+        ("REGISTRY_AUTH", "htpasswd", ["REGISTRY_AUTH: auth.htpasswd.realm: expected", "none"]),
         ("REGISTRY_HTTP_TLS_KEY", "/k", ["REGISTRY_HTTP_TLS_KEY: http.tls.key: refused", "TLS"]),
     ] {
         // With a file and without.

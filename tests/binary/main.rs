@@ -1,6 +1,7 @@
 //! The program `registry`, as a user starts it.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod authenticating;
 mod configuring;
 mod draining;
 mod failures;

@@ -5,10 +5,12 @@
 //! does not fit a table: bad things, many things, large things, and things that break.
 
 mod access;
+mod accounts;
 mod bad_input;
 mod broken;
 mod cut;
 mod events;
+mod existence;
 mod fixture;
 mod gate;
 mod large;
@@ -18,3 +20,4 @@ mod redirect;
 mod s3_faults;
 mod specification;
 mod table;
+mod tokens;

@@ -7,6 +7,7 @@ pub mod backends;
 pub mod child;
 pub mod documents;
 pub mod image;
+pub mod issuer;
 pub mod operations;
 pub mod peers;
 pub mod plain_http;

@@ -22,7 +22,7 @@ use tracing::{info, warn};
 use super::flags::Flags;
 use super::settings::{self, Said, Settings};
 use super::storage::{self, Opened, Place, Purpose};
-use super::{Failure, log_to_stderr, say};
+use super::{Failure, authentication, log_to_stderr, say};
 
 /// How long work is waited for that goes on when the requests in flight have been answered.
 const FINISH_TIME: Duration = Duration::from_secs(10);
@@ -40,14 +40,18 @@ pub(super) struct Arguments {
 
 /// Serves until a signal comes.
 ///
-/// Order: what is asked for is looked at → the address is ours → the storage is opened, a directory made if it was not
+/// Order: what is asked for is looked at, and users and keys are read → the address is ours → the storage is opened, a directory made if it was not
 /// there. So a start that fails at its settings, its secret or its address leaves nothing behind.
 pub(super) fn run(file: Option<&Path>, flags: &Flags) -> Result<(), Failure> {
     raise_limit_of_files();
-    let settings = settings::settle(file, flags)?;
+    let mut settings = settings::settle(file, flags)?;
     log_to_stderr(settings.log_level)?;
     for warning in &settings.warnings {
         warn!("{warning}");
+    }
+    if let Some(auth) = &settings.auth {
+        let authorizer = authentication::authorizer(auth, &settings.store)?;
+        settings.options.authorizer = Some(authorizer);
     }
     let runtime = runtime::Builder::new_multi_thread()
         .enable_all()

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use registry_http::Options;
 use registry_http::config::{
-    self, Address, Configuration, Driver, Loaded, LogLevel, PATH_VARIABLE, Problem,
+    self, Address, Auth, Configuration, Driver, Loaded, LogLevel, PATH_VARIABLE, Problem,
 };
 use registry_http::serve::Limits;
 use registry_store::backend::s3::S3Options;
@@ -21,6 +21,8 @@ const ROOT: &str = "storage.filesystem.rootdirectory";
 pub(super) struct Settings {
     pub(super) address: Said<Address>,
     pub(super) data: Data,
+    /// Who is let in. The files of users and keys are not read yet.
+    pub(super) auth: Option<Said<Auth>>,
     pub(super) options: Options,
     pub(super) limits: Limits,
     pub(super) store: StoreOptions,
@@ -61,6 +63,7 @@ pub(super) fn settle(file: Option<&Path>, flags: &Flags) -> Result<Settings, Fai
     Ok(Settings {
         address: address(&loaded, flags),
         data: data(&loaded, flags.root.as_deref())?,
+        auth: auth(&loaded),
         purge: configuration.storage.purging.enabled && !options.read_only,
         options,
         limits,
@@ -119,6 +122,16 @@ fn data(loaded: &Loaded, root: Option<&Path>) -> Result<Data, Failure> {
             None => Ok(by_flag(Path::new(Flags::ROOT))),
         },
     }
+}
+
+fn auth(loaded: &Loaded) -> Option<Said<Auth>> {
+    let auth = loaded.configuration.auth.clone()?;
+    let key = match &auth {
+        Auth::Htpasswd { .. } => "auth.htpasswd",
+        Auth::Token(_) => "auth.token",
+        Auth::Silly { .. } => "auth.silly",
+    };
+    Some(Said { by: by(loaded, key), value: auth })
 }
 
 fn store_options(configuration: &Configuration) -> StoreOptions {

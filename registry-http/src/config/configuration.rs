@@ -3,14 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use super::address::Address;
+use super::auth::{self, Auth};
 use super::go_duration::GoDuration;
 use super::node::Node;
 use super::origin::Origin;
 use super::problem::Problem;
 use super::s3::{self, S3};
+use super::said::{said, there};
 use super::secret::Secret;
 use super::typed::typed;
 use crate::options::{Locations, Options, Redirect};
@@ -23,6 +25,8 @@ pub struct Configuration {
     pub log_level: Option<LogLevel>,
     /// `storage`.
     pub storage: Storage,
+    /// `auth`. `None`: everybody may do everything.
+    pub auth: Option<Auth>,
     /// `http`.
     pub http: Http,
     /// `catalog.maxentries`: the most repositories on a page.
@@ -133,6 +137,7 @@ impl Configuration {
         Ok(Self {
             log_level: sections.log.level.or(sections.loglevel),
             storage: sections.storage.resolve(document, file, warnings)?,
+            auth: sections.auth.resolve(document)?,
             http: sections.http.resolve(document, file, warnings)?,
             catalog_max: limit(sections.catalog.maxentries),
             tags_max: limit(sections.tags.maxtags),
@@ -174,6 +179,7 @@ struct Document {
     log: LogSection,
     loglevel: Option<LogLevel>,
     storage: StorageSection,
+    auth: auth::Section,
     http: HttpSection,
     catalog: CatalogSection,
     tags: TagsSection,
@@ -268,13 +274,6 @@ struct CatalogSection {
 #[serde(default)]
 struct TagsSection {
     maxtags: Option<i64>,
-}
-
-/// A driver's section: that its key is there chooses it, though nothing stands behind it.
-fn there<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    section: D,
-) -> Result<Option<T>, D::Error> {
-    T::deserialize(section).map(Some)
 }
 
 fn version(version: Option<&str>, document: &Node, file: Option<&Origin>) -> Result<(), Problem> {
@@ -498,9 +497,4 @@ fn base(host: &str) -> Result<String, String> {
 fn is_path(path: &str) -> bool {
     let fine = |byte: u8| byte.is_ascii_graphic() && !b"?#\\\"<>^`{|}".contains(&byte);
     path.starts_with('/') && path.bytes().all(fine)
-}
-
-/// An empty string says nothing, as in Distribution.
-fn said(text: Option<String>) -> Option<String> {
-    text.filter(|text| !text.is_empty())
 }

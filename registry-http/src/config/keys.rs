@@ -51,7 +51,8 @@ const fn refused(key: &'static str, idle: Idle, missing: &'static str) -> Known 
 }
 
 const EMPTY: Idle = Idle::Values(&[]);
-const NO_AUTH: &str = "there is no access control yet: everybody could do everything";
+const NO_AUTH: &str =
+    "there is no such kind of authentication here: expected htpasswd, token, silly or none";
 const NO_TLS: &str =
     "there is no TLS yet: passwords and content would go over the network in the clear";
 const NO_DRIVER: &str = "there is no such storage driver here: expected filesystem, inmemory or s3";
@@ -123,6 +124,18 @@ const TABLE: &[Known] = &[
     passed_over("storage.tag", EMPTY, "tags are looked up with a bound of our own"),
     // `none` is a word that switches authentication off; every other name is a kind of it.
     in_force("auth.none"),
+    in_force("auth.htpasswd.path"),
+    in_force("auth.htpasswd.realm"),
+    in_force("auth.silly.realm"),
+    in_force("auth.silly.service"),
+    in_force("auth.token.autoredirect"),
+    in_force("auth.token.autoredirectpath"),
+    in_force("auth.token.issuer"),
+    in_force("auth.token.jwks"),
+    in_force("auth.token.realm"),
+    in_force("auth.token.rootcertbundle"),
+    in_force("auth.token.service"),
+    in_force("auth.token.signingalgorithms"),
     refused("auth.*", Idle::Never, NO_AUTH),
     refused("middleware.*", Idle::Disabled, NO_MIDDLEWARE),
     in_force("http.addr"),
@@ -235,8 +248,17 @@ pub(super) fn place(path: &[&str]) -> Place {
     let key = named(&path.join("."));
     let path: Vec<&str> = key.split('.').collect();
     let exact = TABLE.iter().find(|row| row.key == key);
-    if let Some(row) = exact.or_else(|| TABLE.iter().find(|row| begins(row.key, &path) == Some(0)))
-    {
+    let is_named_section = || {
+        let below =
+            |row: &Known| row.key.strip_prefix(&key).is_some_and(|rest| rest.starts_with('.'));
+        TABLE.iter().any(below)
+    };
+    match exact {
+        Some(row) => return Place::Row(row),
+        None if is_named_section() => return Place::Section,
+        None => {}
+    }
+    if let Some(row) = TABLE.iter().find(|row| begins(row.key, &path) == Some(0)) {
         return Place::Row(row);
     }
     let is_section = TABLE.iter().any(|row| begins(row.key, &path).is_some());
@@ -318,7 +340,8 @@ mod tests {
     #[test]
     fn a_name_counts_before_a_star() {
         assert_eq!(fate(&["auth", "none"]), Some(Fate::InForce));
-        assert!(matches!(fate(&["auth", "htpasswd"]), Some(Fate::Refused(_))));
+        assert!(matches!(place(&["auth", "htpasswd"]), Place::Section));
+        assert_eq!(fate(&["auth", "htpasswd", "path"]), Some(Fate::InForce));
         assert!(matches!(fate(&["auth", "ldap"]), Some(Fate::Refused(_))));
         assert!(matches!(fate(&["proxy", "remoteurl"]), Some(Fate::Refused(_))));
         assert!(matches!(fate(&["proxy", "ttl"]), Some(Fate::PassedOver(_))));

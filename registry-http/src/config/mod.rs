@@ -11,6 +11,7 @@
 #![expect(clippy::disallowed_methods, reason = "reads the configuration before anything is served")]
 
 mod address;
+mod auth;
 mod check;
 mod configuration;
 mod environment;
@@ -21,6 +22,7 @@ mod node;
 mod origin;
 mod problem;
 mod s3;
+mod said;
 mod scalar;
 mod secret;
 #[cfg(test)]
@@ -37,6 +39,7 @@ use crate::config::node::Node;
 use crate::config::yaml::Quote;
 
 pub use crate::config::address::Address;
+pub use crate::config::auth::{Auth, Token};
 pub use crate::config::configuration::{
     Configuration, Driver, Filesystem, Http, LogLevel, Purging, Storage,
 };

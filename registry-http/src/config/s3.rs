@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::node::Node;
 use super::problem::Problem;
+use super::said::said;
 use super::scalar;
 use super::secret::Secret;
 
@@ -329,11 +330,6 @@ fn encryption(
             Encryption::Bucket
         }
     }
-}
-
-/// An empty string says nothing, as in Distribution.
-fn said(text: Option<String>) -> Option<String> {
-    text.filter(|text| !text.is_empty())
 }
 
 /// True or false, as YAML's words or, since values may be strings here, as Go's `ParseBool` reads them.

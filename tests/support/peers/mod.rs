@@ -10,6 +10,7 @@ mod haproxy;
 mod moto;
 mod podman;
 mod program;
+mod py_jwt;
 mod shared;
 mod skopeo;
 
@@ -23,4 +24,5 @@ pub use haproxy::Haproxy;
 pub use moto::Moto;
 pub use podman::Podman;
 pub use program::Said;
+pub use py_jwt::PyJwt;
 pub use skopeo::Skopeo;

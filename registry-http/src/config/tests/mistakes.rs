@@ -86,13 +86,44 @@ fn a_mistake_is_told_with_its_place() {
         ),
         (
             "auth: htpasswd",
-            "c.yml:3: auth.htpasswd: refused, because there is no access control yet: everybody could do everything",
+            "c.yml:3: auth.htpasswd.realm: expected text, without which nobody can be let in, found none",
         ),
         (
             "auth: {silly:}",
-            "c.yml:3: auth.silly: refused, because there is no access control yet: everybody could do everything",
+            "c.yml:3: auth.silly.realm: expected text, without which nobody can be let in, found none",
         ),
         ("auth: [htpasswd]", "c.yml:3: auth: expected a section, found a list"),
+        (
+            "auth: {htpasswd: {realm: r, path: ''}}",
+            "c.yml:3: auth.htpasswd.path: expected text, without which nobody can be let in, found none",
+        ),
+        (
+            "auth: {ldap: {realm: r}}",
+            "c.yml:3: auth.ldap: refused, because there is no such kind of authentication here: expected htpasswd, token, \
+             silly or none",
+        ),
+        (
+            "auth:\n  htpasswd: {realm: r, path: p}\n  silly: {realm: r, service: s}",
+            "c.yml:5: auth: expected exactly one kind, htpasswd, token or silly, found `htpasswd` (c.yml:4) and `silly`",
+        ),
+        (
+            "auth: {none: {}, htpasswd: {realm: r, path: p}}",
+            "c.yml:3: auth: expected exactly one kind, htpasswd, token or silly, found `none` (c.yml:3) and `htpasswd`",
+        ),
+        (
+            "auth: {token: {realm: r, service: s, issuer: i}}",
+            "c.yml:3: auth.token.rootcertbundle: expected the path of a file of certificates, or one of keys as `jwks`, \
+             found neither",
+        ),
+        (
+            "auth: {token: {realm: r, service: s, issuer: i, jwks: j, autoredirectpath: x}}",
+            "c.yml:3: auth.token.autoredirectpath: expected a path such as /auth/token, found `x`",
+        ),
+        (
+            "auth: {token: {realm: r, service: s, issuer: i, jwks: j, signingalgorithms: [ES256, none]}}",
+            "c.yml:3: auth.token.signingalgorithms: expected one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, \
+             ES384, ES512, EdDSA, HS256, HS384, HS512, found `none`",
+        ),
     ] {
         refuses(&format!("{GOOD}{more}\n"), &[], line);
     }
@@ -203,17 +234,17 @@ fn what_a_variable_says_is_told_by_its_name() {
         (
             "REGISTRY_AUTH",
             "htpasswd",
-            "auth.htpasswd: refused, because there is no access control yet: everybody could do everything",
+            "auth.htpasswd.realm: expected text, without which nobody can be let in, found none",
         ),
         (
             "REGISTRY_AUTH_HTPASSWD_PATH",
             "/hunter2",
-            "auth.htpasswd: refused, because there is no access control yet: everybody could do everything",
+            "auth.htpasswd.realm: expected text, without which nobody can be let in, found none",
         ),
         (
             "REGISTRY_AUTH_TOKEN_REALM",
             "x",
-            "auth.token: refused, because there is no access control yet: everybody could do everything",
+            "auth.token.service: expected text, without which nobody can be let in, found none",
         ),
         (
             "REGISTRY_HTTP_TLS_CERTIFICATE",
@@ -304,7 +335,7 @@ fn without_a_file_what_no_variable_says_is_as_this_program_has_it() {
     assert!(words(&[("REGISTRY_STORAGE_DELETE_ENABLED", "false")]).contains("delete=false"));
     assert!(words(&[("REGISTRY_STORAGE", "inmemory")]).contains("driver=memory"));
     let line = read_variables(&[("REGISTRY_AUTH", "htpasswd")]).unwrap_err().to_string();
-    assert!(line.starts_with("REGISTRY_AUTH: auth.htpasswd: refused"), "{line}");
+    assert!(line.starts_with("REGISTRY_AUTH: auth.htpasswd.realm: expected"), "{line}");
 }
 
 #[test]
@@ -313,9 +344,11 @@ fn every_key_that_is_in_force_is_one_that_a_type_asks_for() {
     for row in
         in_force.filter(|row| !matches!(row.key, "version" | "auth.none" | "storage.inmemory"))
     {
-        // No key of these takes a list, and each may come from a variable.
+        // No key of these takes what it is given, and each may come from a variable.
         let variable = format!("REGISTRY_{}", row.key.replace('.', "_").to_uppercase());
-        let problem = read(GOOD, &[(&variable, "[x]")]).expect_err(row.key);
+        let takes_a_list = row.key == "auth.token.signingalgorithms";
+        let value = if takes_a_list { "{x: y}" } else { "[x]" };
+        let problem = read(GOOD, &[(&variable, value)]).expect_err(row.key);
         assert_eq!(problem.key(), row.key, "{problem}");
     }
 }

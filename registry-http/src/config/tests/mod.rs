@@ -1,5 +1,6 @@
 //! Whole configurations: what is in force, what is told of, and what is refused.
 
+mod auth;
 mod files;
 mod mistakes;
 mod s3;
@@ -7,7 +8,7 @@ mod subsets;
 
 use crate::config::origin::Origin;
 use crate::config::problem::Problem;
-use crate::config::{Driver, Loaded, load};
+use crate::config::{Auth, Driver, Loaded, load};
 use crate::options::Locations;
 
 /// Reads a text as the file `c.yml`, with these variables.
@@ -48,6 +49,12 @@ fn summary(loaded: &Loaded) -> Vec<String> {
         it if it.enabled => format!("{}/{}", it.age.as_secs(), it.interval.as_secs()),
         _ => "off".to_owned(),
     };
+    let auth = match &configuration.auth {
+        None => "none".to_owned(),
+        Some(Auth::Htpasswd { realm, path }) => format!("htpasswd:{realm}:{}", path.display()),
+        Some(Auth::Token(it)) => format!("token:{}:{}", it.issuer, it.auto_redirect.is_some()),
+        Some(Auth::Silly { .. }) => "silly".to_owned(),
+    };
     let locations = match &http.locations {
         Locations::Relative => "relative",
         Locations::FromRequest => "request",
@@ -57,6 +64,7 @@ fn summary(loaded: &Loaded) -> Vec<String> {
     vec![
         format!("driver={driver}"),
         format!("addr={}", http.address.as_ref().map_or_else(dash, ToString::to_string)),
+        format!("auth={auth}"),
         format!("delete={}", storage.delete),
         format!("redirect={}", storage.redirect.is_some()),
         format!("readonly={}", storage.read_only),

@@ -31,6 +31,10 @@
 //! }
 //! ```
 //!
+//! With the feature `auth` this crate has those of Distribution: `htpasswd::Htpasswd` with `basic::BasicAuthorizer`,
+//! `token::TokenAuthorizer`, and `silly::SillyAuthorizer` for tests. Who somebody is (`identity::Identifier`,
+//! `token::TokenVerifier`) is told apart from what he may do, so that an authorizer of another kind builds on the same.
+//!
 //! # What each request needs
 //!
 //! | request | needs |
@@ -54,6 +58,21 @@
 //! that is not allowed, a name, digest or parameter that is none. Such an answer depends on nothing that is
 //! stored; every other does, and comes after.
 
+#[cfg(feature = "auth")]
+pub mod basic;
+#[cfg(feature = "auth")]
+pub mod htpasswd;
+#[cfg(feature = "auth")]
+pub mod identity;
+#[cfg(feature = "auth")]
+mod reloaded;
+#[cfg(feature = "auth")]
+pub mod silly;
+#[cfg(feature = "auth")]
+pub mod token;
+#[cfg(feature = "auth")]
+mod verified;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -62,6 +81,9 @@ use http::HeaderValue;
 use http::request::Parts;
 use registry_store::error::BodyError;
 use registry_store::name::RepositoryName;
+
+#[cfg(feature = "auth")]
+pub use self::reloaded::FileError;
 
 /// Says whether a request may go on, and whose it is.
 ///

@@ -1,0 +1,355 @@
+//! [`Htpasswd`]: users and the hashes of their passwords, in Apache's file.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr as _;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use async_trait::async_trait;
+use bcrypt::HashParts;
+use http::request::Parts;
+use registry_store::error::BodyError;
+use registry_store::options::Random;
+use thiserror::Error;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use tracing::warn;
+
+use super::Actor;
+use super::basic::basic_credentials;
+use super::identity::{Identifier, Identity, has_credentials};
+use super::reloaded::{FileError, Reloaded};
+use super::verified::Verified;
+
+const WHAT: &str = "the htpasswd file";
+
+/// What an unknown user costs where the file has no hash to go by: bcrypt's default in Go, which Distribution takes.
+const DEFAULT_COST: u32 = 10;
+
+/// The users of a file that `htpasswd -B` makes. Cheap to clone, the clones remember together.
+///
+/// A line is `name:hash`; those that are empty or begin with `#` are passed over. Only hashes of bcrypt count, as in
+/// Distribution: other users are told of when the file is read, and never let in. Of two lines for one user the last
+/// counts. A password counts to its 72nd byte, as bcrypt has it.
+///
+/// * The file is looked at for every request and read again when it has changed; one that can no longer be read or
+///   understood leaves the last good one in force, which is an error in the log.
+/// * A password that was right is not verified again for 10 minutes, as long as the user's hash is the same.
+/// * An unknown user costs as much as a wrong password: one bcrypt of the greatest cost in the file.
+/// * bcrypt runs on blocking threads, on at most half of the processors at a time; more requests wait.
+#[derive(Clone)]
+pub struct Htpasswd {
+    users: Reloaded<Users>,
+    verified: Arc<Verified>,
+    turns: Arc<Semaphore>,
+}
+
+/// Why users cannot be looked up. It holds no name, password or hash.
+#[derive(Debug, Error)]
+pub enum HtpasswdError {
+    /// The file cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A password could not be verified because the program ends.
+    #[error("a password could not be verified: the runtime has stopped")]
+    Stopped,
+}
+
+impl Htpasswd {
+    /// Reads the file. `random` makes the key under which passwords that were right are remembered.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, or has a line that is no `name:hash`.
+    pub fn open(path: impl Into<PathBuf>, random: &dyn Random) -> Result<Self, HtpasswdError> {
+        let users = Reloaded::open(WHAT, path, Users::parse)?;
+        let processors = available_parallelism().map_or(1, usize::from);
+        Ok(Self {
+            users,
+            verified: Arc::new(Verified::new(random)),
+            turns: Arc::new(Semaphore::new(processors.div_ceil(2))),
+        })
+    }
+
+    /// Is there such a user, and is this his password?
+    ///
+    /// # Errors
+    ///
+    /// If the runtime ends meanwhile.
+    pub async fn verify(&self, name: &str, password: &str) -> Result<bool, HtpasswdError> {
+        let users = self.users.current().await;
+        let known = users.hashes.get(name);
+        let hash = known.unwrap_or(&users.decoy);
+        let mark = self.verified.mark(name, password, hash);
+        if known.is_some() && self.verified.holds(&mark) {
+            return Ok(true);
+        }
+        let turn = Arc::clone(&self.turns).acquire_owned().await;
+        let turn = turn.map_err(|_| HtpasswdError::Stopped)?;
+        // Many requests may have waited for the first of them.
+        if known.is_some() && self.verified.holds(&mark) {
+            return Ok(true);
+        }
+        let (password, hash) = (password.to_owned(), hash.clone());
+        let verifying = spawn_blocking(move || {
+            // The turn ends when the work does, not when nobody waits for it any more.
+            let _turn = turn;
+            // Hashes were looked at when the file was read.
+            bcrypt::verify(password, &hash).unwrap_or(false)
+        });
+        let is_right = verifying.await.map_err(|_| HtpasswdError::Stopped)? && known.is_some();
+        if is_right {
+            self.verified.remember(mark);
+        }
+        Ok(is_right)
+    }
+}
+
+#[async_trait]
+impl Identifier for Htpasswd {
+    async fn identify(&self, head: &Parts) -> Result<Identity, BodyError> {
+        let Some(given) = basic_credentials(head) else {
+            let nothing = !has_credentials(head);
+            return Ok(if nothing { Identity::Anonymous } else { Identity::Refused });
+        };
+        let is_right = self.verify(&given.name, &given.password).await?;
+        Ok(if is_right { Identity::Known(Actor::named(given.name)) } else { Identity::Refused })
+    }
+}
+
+impl fmt::Debug for Htpasswd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Htpasswd(..)")
+    }
+}
+
+/// The file's users.
+struct Users {
+    /// By name; each a hash that bcrypt understands.
+    hashes: HashMap<String, String>,
+    /// Verified for who is unknown. Nobody has its password.
+    decoy: String,
+}
+
+impl Users {
+    fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let text = std::str::from_utf8(bytes).map_err(|error| {
+            let line = 1 + bytes[..error.valid_up_to()].iter().filter(|it| **it == b'\n').count();
+            format!("line {line}: expected text in UTF-8, found bytes that are none")
+        })?;
+        let mut hashes = HashMap::new();
+        let mut greatest = None;
+        for (number, line) in (1..).zip(text.lines()) {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let (name, hash) = line.split_once(':').ok_or_else(|| {
+                format!(
+                    "line {number}: expected a line of the form name:hash, found none with a colon"
+                )
+            })?;
+            match cost(hash) {
+                Some(cost) => {
+                    greatest = greatest.max(Some(cost));
+                    hashes.insert(name.to_owned(), hash.to_owned());
+                }
+                None => {
+                    warn!(
+                        "{WHAT}, line {number}: this user cannot log in; expected a hash of bcrypt, as htpasswd -B \
+                         makes it, found another"
+                    );
+                    hashes.remove(name);
+                }
+            }
+        }
+        Ok(Self { hashes, decoy: decoy(greatest.unwrap_or(DEFAULT_COST)) })
+    }
+}
+
+/// What a hash costs, if it is one of bcrypt.
+fn cost(hash: &str) -> Option<u32> {
+    let cost = HashParts::from_str(hash).ok()?.get_cost();
+    (4..=31).contains(&cost).then_some(cost)
+}
+
+/// A hash of that cost that no password is known for.
+fn decoy(cost: u32) -> String {
+    format!("$2b${cost:02}${:.<22}{:.<31}", "", "")
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test changes the file as an operator does")]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use http::Request;
+    use http::header::AUTHORIZATION;
+    use registry_store::options::SystemRandom;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// Of `secret`, made by libxcrypt.
+    const SECRET: &str = "$2b$04$BeUDnQxBbQWPcN2EzgO0f.vo1OUzMiyDsHn1b1GcuFYxS48KJR/XW";
+
+    fn hash(password: &str) -> String {
+        bcrypt::hash_with_salt(password, 4, [7; 16])
+            .unwrap()
+            .format_for_version(bcrypt::Version::TwoY)
+    }
+
+    fn file(text: &str) -> (TempDir, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("htpasswd");
+        fs::write(&path, text).unwrap();
+        (directory, path)
+    }
+
+    fn open(path: &Path) -> Htpasswd {
+        Htpasswd::open(path, &SystemRandom).unwrap()
+    }
+
+    async fn is_right(users: &Htpasswd, name: &str, password: &str) -> bool {
+        users.verify(name, password).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn who_is_in_the_file_is_known_by_his_password_and_nobody_else() {
+        let text = format!("# people\n\n  ann:{}  \nbob:{}\n", hash("secret"), hash("other"));
+        let (_directory, path) = file(&text);
+        let users = open(&path);
+        for _ in 0..2 {
+            assert!(is_right(&users, "ann", "secret").await);
+            assert!(is_right(&users, "bob", "other").await);
+            for (name, password) in [
+                ("ann", "other"),
+                ("ann", ""),
+                ("bob", "secret"),
+                ("carl", "secret"),
+                ("", ""),
+                ("# people", ""),
+            ] {
+                assert!(!is_right(&users, name, password).await, "{name} {password}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn hashes_of_every_version_that_programs_make_are_taken() {
+        let versions = ["2a", "2b", "2y"].map(|it| SECRET.replacen("2b", it, 1));
+        let lines = versions.iter().enumerate().map(|(n, hash)| format!("u{n}:{hash}\r\n"));
+        let (_directory, path) = file(&lines.collect::<String>());
+        let users = open(&path);
+        for name in ["u0", "u1", "u2"] {
+            assert!(is_right(&users, name, "secret").await, "{name}");
+            assert!(!is_right(&users, name, "secret ").await, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_changed_password_and_a_removed_user_take_effect_at_once() {
+        let (_directory, path) = file(&format!("ann:{}\nbob:{SECRET}\n", hash("old")));
+        let users = open(&path);
+        assert!(is_right(&users, "ann", "old").await && is_right(&users, "bob", "secret").await);
+        fs::write(&path, format!("ann:{}\n", hash("new"))).unwrap();
+        assert!(!is_right(&users, "ann", "old").await);
+        assert!(is_right(&users, "ann", "new").await);
+        assert!(!is_right(&users, "bob", "secret").await);
+    }
+
+    #[tokio::test]
+    async fn what_was_right_is_remembered_and_nothing_else() {
+        let (_directory, path) = file(&format!("ann:{SECRET}\n"));
+        let users = open(&path);
+        let holds = |name: &str, password: &str, hash: &str| {
+            users.verified.holds(&users.verified.mark(name, password, hash))
+        };
+        let decoy = decoy(4);
+        assert!(is_right(&users, "ann", "secret").await);
+        assert!(!is_right(&users, "ann", "wrong").await);
+        assert!(!is_right(&users, "bob", "secret").await);
+        assert!(holds("ann", "secret", SECRET));
+        assert!(!holds("ann", "wrong", SECRET));
+        assert!(!holds("bob", "secret", &decoy) && !holds("bob", "secret", SECRET));
+        // Though it were remembered, who is unknown stays so.
+        users.verified.remember(users.verified.mark("bob", "secret", &decoy));
+        assert!(!is_right(&users, "bob", "secret").await);
+    }
+
+    #[test]
+    fn who_is_unknown_costs_the_greatest_of_the_file() {
+        let costs = |text: &str| cost(&Users::parse(text.as_bytes()).unwrap().decoy);
+        let twelve = SECRET.replacen("$04$", "$12$", 1);
+        assert_eq!(costs(&format!("a:{SECRET}\nb:{twelve}\nc:{SECRET}\n")), Some(12));
+        assert_eq!(costs(&format!("a:{SECRET}\n")), Some(4));
+        assert_eq!(costs(""), Some(DEFAULT_COST));
+        // It is a hash that is verified for as long as any other.
+        assert!(!bcrypt::verify("secret", &decoy(4)).unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_user_whose_hash_is_not_of_bcrypt_is_nobody() {
+        let others = ["", "secret", "{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=", "$apr1$x$y"];
+        for other in others.map(str::to_owned).into_iter().chain([SECRET.replacen("04", "03", 1)]) {
+            let (_directory, path) = file(&format!("ann:{SECRET}\nann:{other}\nbob:{SECRET}\n"));
+            let users = open(&path);
+            assert!(!is_right(&users, "ann", "secret").await, "{other}: the last line counts");
+            assert!(!is_right(&users, "ann", &other).await);
+            assert!(is_right(&users, "bob", "secret").await);
+        }
+    }
+
+    #[test]
+    fn a_line_without_a_colon_is_an_error_that_shows_nothing_of_it() {
+        let (_directory, path) = file("ann:x\n\nhunter2\n");
+        let error = Htpasswd::open(&path, &SystemRandom).unwrap_err();
+        let expected = "line 3: expected a line of the form name:hash, found none with a colon";
+        assert_eq!(error.to_string(), format!("the htpasswd file {}: {expected}", path.display()));
+        assert!(!format!("{error:?}").contains("hunter2"));
+        let bytes = Users::parse(b"ann:x\nbob:\xff\n").err().unwrap();
+        assert_eq!(bytes, "line 2: expected text in UTF-8, found bytes that are none");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_went_bad_leaves_its_users() {
+        let (_directory, path) = file(&format!("ann:{SECRET}\n"));
+        let users = open(&path);
+        fs::write(&path, "hunter2").unwrap();
+        assert!(is_right(&users, "ann", "secret").await);
+        fs::remove_file(&path).unwrap();
+        assert!(is_right(&users, "ann", "secret").await);
+        fs::write(&path, "bob:x\n").unwrap();
+        assert!(!is_right(&users, "ann", "secret").await);
+    }
+
+    #[tokio::test]
+    async fn a_request_is_whose_credentials_it_brings() {
+        let (_directory, path) = file(&format!("Aladdin:{}\n", hash("open sesame")));
+        let users = open(&path);
+        let known = Identity::Known(Actor::named("Aladdin"));
+        for (given, identity) in [
+            (None, Identity::Anonymous),
+            (Some("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="), known),
+            (Some("Basic QWxhZGRpbjpvcGVu"), Identity::Refused),
+            (Some("Basic !"), Identity::Refused),
+            (Some("Bearer token"), Identity::Refused),
+        ] {
+            let mut request = Request::get("/");
+            if let Some(given) = given {
+                request = request.header(AUTHORIZATION, given);
+            }
+            let (head, ()) = request.body(()).unwrap().into_parts();
+            assert_eq!(users.identify(&head).await.unwrap(), identity, "{given:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn it_does_not_show_itself() {
+        let (_directory, path) = file(&format!("ann:{SECRET}\n"));
+        assert_eq!(format!("{:?}", open(&path)), "Htpasswd(..)");
+    }
+}
