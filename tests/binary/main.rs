@@ -5,6 +5,7 @@ mod configuring;
 mod draining;
 mod failures;
 mod listening;
+mod notifying;
 mod referrers;
 mod s3;
 mod scale;

@@ -2,6 +2,7 @@
 
 mod data_directory;
 mod flags;
+mod notifications;
 mod rate;
 mod referrers;
 mod scrub;

@@ -12,6 +12,7 @@ use registry_store::backend::s3::S3Options;
 use registry_store::options::StoreOptions;
 
 use super::flags::Flags;
+use super::notifications::{self, Wanted};
 use super::{Failure, upload_secret};
 
 const ROOT: &str = "storage.filesystem.rootdirectory";
@@ -27,6 +28,8 @@ pub(super) struct Settings {
     /// Uploads that were never finished are removed.
     pub(super) purge: bool,
     pub(super) log_level: Option<LogLevel>,
+    /// Webhooks, if there are any.
+    pub(super) notifications: Option<Wanted>,
     /// What has no effect, to be told of.
     pub(super) warnings: Vec<Problem>,
 }
@@ -58,9 +61,15 @@ pub(super) fn settle(file: Option<&Path>, flags: &Flags) -> Result<Settings, Fai
     }
     let mut limits = Limits::default();
     flags.bound(&mut limits, &mut options);
+    let data = data(&loaded, flags.root.as_deref())?;
     Ok(Settings {
         address: address(&loaded, flags),
-        data: data(&loaded, flags.root.as_deref())?,
+        notifications: notifications::wanted(
+            &configuration.notifications,
+            &data,
+            options.read_only,
+        ),
+        data,
         purge: configuration.storage.purging.enabled && !options.read_only,
         options,
         limits,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 use super::address::Address;
 use super::go_duration::GoDuration;
 use super::node::Node;
+use super::notifications::{self, Notifications};
 use super::origin::Origin;
 use super::problem::Problem;
 use super::s3::{self, S3};
@@ -25,6 +26,8 @@ pub struct Configuration {
     pub storage: Storage,
     /// `http`.
     pub http: Http,
+    /// `notifications`.
+    pub notifications: Notifications,
     /// `catalog.maxentries`: the most repositories on a page.
     pub catalog_max: usize,
     /// `tags.maxtags`: the most tags on a page.
@@ -134,6 +137,7 @@ impl Configuration {
             log_level: sections.log.level.or(sections.loglevel),
             storage: sections.storage.resolve(document, file, warnings)?,
             http: sections.http.resolve(document, file, warnings)?,
+            notifications: sections.notifications.resolve(document, warnings)?,
             catalog_max: limit(sections.catalog.maxentries),
             tags_max: limit(sections.tags.maxtags),
         })
@@ -175,6 +179,7 @@ struct Document {
     loglevel: Option<LogLevel>,
     storage: StorageSection,
     http: HttpSection,
+    notifications: notifications::Section,
     catalog: CatalogSection,
     tags: TagsSection,
 }

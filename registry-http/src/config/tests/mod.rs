@@ -2,6 +2,7 @@
 
 mod files;
 mod mistakes;
+mod notifications;
 mod s3;
 mod subsets;
 
