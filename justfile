@@ -34,6 +34,7 @@ lint:
     cargo clippy --package registry-store --no-default-features --features s3 -- --deny warnings
     cargo clippy --package registry-http --no-default-features -- --deny warnings
     cargo clippy --package registry-http --no-default-features --features serve -- --deny warnings
+    cargo clippy --package registry-http --no-default-features --features notifications -- --deny warnings
 
 # Everything that needs no other program
 test:

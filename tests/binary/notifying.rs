@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::yield_now;
 use std::time::Instant;
 
@@ -12,6 +13,10 @@ use registry_tests::plain_http::{request, send};
 use registry_tests::receiver::{Mood, Receiver, Sent};
 use registry_tests::registry_process::RegistryProcess;
 use rustix::process::Signal;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 use crate::configuring::Place;
@@ -277,4 +282,49 @@ fn a_directory_that_is_asked_for_and_cannot_be_made_does_not_start() {
         "{line}"
     );
     assert!(line.contains("see notifications.queue.directory"), "{line}");
+}
+
+fn certificate(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("binary/certificates").join(name)
+}
+
+/// A receiver that speaks TLS, and calls itself by `receiver.pem`.
+fn over_tls() -> Receiver {
+    let chain = vec![CertificateDer::from_pem_file(certificate("receiver.pem")).unwrap()];
+    let key = PrivateKeyDer::from_pem_file(certificate("receiver-key.pem")).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    let config = Arc::new(config);
+    Receiver::start_over(TAKE, move |stream| {
+        let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+        Box::new(StreamOwned::new(connection, stream))
+    })
+}
+
+#[test]
+fn over_https_the_certificate_of_an_endpoint_has_to_be_one_that_is_trusted() {
+    let receiver = over_tls();
+    let place = place(receiver.address(), "");
+    let file = fs::read_to_string(place.file()).unwrap();
+    fs::write(place.file(), file.replace("url: http://", "url: https://")).unwrap();
+    let trusting = |name| {
+        let mut command = place.serve();
+        RegistryProcess::greeted(command.env("SSL_CERT_FILE", certificate(name)))
+    };
+
+    let mut registry = trusting("stranger.pem");
+    let pushed = push_some(&registry, 0..1);
+    let line = registry.log_line("it takes no events");
+    assert!(line.contains("certificate"), "{line}");
+    registry.signal(Signal::TERM);
+    registry.ended();
+    assert!(receiver.sent().is_empty(), "nothing is told to a stranger");
+
+    let _registry = trusting("receiver.pem");
+    let sent = receiver.wait_for(|sent| !sent.is_empty());
+    assert_eq!(taken(&sent), [pushed[0].to_string()]);
 }

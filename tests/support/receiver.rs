@@ -1,6 +1,6 @@
 //! [`Receiver`]: an endpoint of notifications, which takes them, fails, or hangs.
 
-use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
@@ -44,6 +44,11 @@ impl Sent {
     }
 }
 
+/// A connection to it.
+pub trait Connection: Read + Write {}
+
+impl<T: Read + Write> Connection for T {}
+
 /// It listens as long as the process lives.
 #[derive(Clone, Debug)]
 pub struct Receiver {
@@ -61,24 +66,39 @@ impl Receiver {
     /// At a free port of this machine.
     pub fn start(mood: Mood) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
-        Self::listening(listener, mood)
+        Self::listening(listener, mood, |stream| Box::new(stream))
+    }
+
+    /// The same, over what `wrap` makes of a connection, such as TLS.
+    pub fn start_over(
+        mood: Mood,
+        wrap: impl Fn(TcpStream) -> Box<dyn Connection> + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+        Self::listening(listener, mood, wrap)
     }
 
     /// At this address, which somebody was promised before anybody listened there.
     pub fn start_at(address: SocketAddr, mood: Mood) -> Self {
-        Self::listening(TcpListener::bind(address).expect("the port is still free"), mood)
+        let listener = TcpListener::bind(address).expect("the port is still free");
+        Self::listening(listener, mood, |stream| Box::new(stream))
     }
 
-    fn listening(listener: TcpListener, mood: Mood) -> Self {
+    fn listening(
+        listener: TcpListener,
+        mood: Mood,
+        wrap: impl Fn(TcpStream) -> Box<dyn Connection> + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().expect("it was bound");
         let shared = Arc::new(Shared { state: Mutex::new((mood, vec![])), came: Condvar::new() });
         let receiver = Self { address, shared };
         let accepting = receiver.clone();
+        let wrap = Arc::new(wrap);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let receiver = accepting.clone();
+                let (receiver, wrap) = (accepting.clone(), Arc::clone(&wrap));
                 // A connection ends as its client likes.
-                thread::spawn(move || receiver.serve(stream));
+                thread::spawn(move || receiver.serve(wrap(stream)));
             }
         });
         receiver
@@ -112,8 +132,8 @@ impl Receiver {
         self.shared.state.lock().expect("nobody panics with it")
     }
 
-    fn serve(&self, mut stream: TcpStream) -> Option<()> {
-        let mut reader = BufReader::new(stream.try_clone().ok()?);
+    fn serve(&self, stream: Box<dyn Connection>) -> Option<()> {
+        let mut reader = BufReader::new(stream);
         loop {
             let mut head = Vec::new();
             loop {
@@ -139,7 +159,9 @@ impl Receiver {
             self.shared.came.notify_all();
             match mood {
                 Mood::Answer(status) => {
+                    let stream = reader.get_mut();
                     write!(stream, "HTTP/1.1 {status} X\r\nContent-Length: 2\r\n\r\nok").ok()?;
+                    stream.flush().ok()?;
                 }
                 // Until the client has had enough.
                 Mood::Hang => return reader.read_line(&mut String::new()).ok().map(|_| ()),

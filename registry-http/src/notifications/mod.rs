@@ -170,7 +170,8 @@ struct Running {
     queue: Arc<Queue>,
     counters: Arc<Counters>,
     progress: Arc<Progress>,
-    delivery: JoinHandle<()>,
+    /// Both are gone when it was stopped.
+    delivery: Mutex<Option<JoinHandle<()>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -281,7 +282,7 @@ impl Running {
             queue,
             counters,
             progress,
-            delivery: tokio::spawn(delivery.run()),
+            delivery: Mutex::new(Some(tokio::spawn(delivery.run()))),
             writer: Mutex::new(writer),
         })
     }
@@ -303,10 +304,13 @@ impl Running {
     }
 
     async fn stop(&self) {
-        self.delivery.abort();
+        if let Some(delivery) = take(&self.delivery) {
+            delivery.abort();
+            // What it has just delivered is to be written.
+            let _ = delivery.await;
+        }
         self.queue.close();
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(writer) = writer
+        if let Some(writer) = take(&self.writer)
             && timeout(WRITE_TIME, writer).await.is_err()
         {
             warn!(endpoint = %self.name, "the disk does not answer: what was not written of its queue is lost");
@@ -325,9 +329,15 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.delivery.abort();
+        if let Some(delivery) = take(&self.delivery) {
+            delivery.abort();
+        }
         self.queue.close();
     }
+}
+
+fn take(task: &Mutex<Option<JoinHandle<()>>>) -> Option<JoinHandle<()>> {
+    task.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 async fn open(endpoint: &str, directory: PathBuf) -> Result<journal::Opened, StartError> {
