@@ -238,7 +238,8 @@ fn events_are_distributions_with_what_a_manifest_refers_to_and_filters_hold() {
 #[test]
 fn what_a_manifest_refers_to_is_told_while_it_is_there() {
     let receiver = Receiver::start(TAKE);
-    let registry = start(&place(receiver.address(), ""));
+    let place = place(receiver.address(), "");
+    let registry = start(&place);
     let address = registry.address();
     let config = push(address, "app", b"{}");
     let descriptor = json!({"mediaType": "application/vnd.oci.empty.v1+json", "digest": config.to_string(), "size": 2});
