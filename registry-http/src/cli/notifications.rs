@@ -11,7 +11,6 @@ use registry_store::store::Store;
 use tracing::warn;
 
 use super::Failure;
-use super::settings::Data;
 
 const DIRECTORY: &str = "notifications.queue.directory";
 
@@ -23,22 +22,14 @@ pub(super) struct Wanted {
     is_default: bool,
 }
 
-/// `None` if nobody is to be told. Where no directory is said, queues are below the data's, in the place that is ours and
-/// that no walk of Distribution's comes to.
-pub(super) fn wanted(
-    configured: &config::Notifications,
-    data: &Data,
-    read_only: bool,
-) -> Option<Wanted> {
+/// `None` if nobody is to be told. Where no directory is said, queues are below `root`, the data's if it can be written, in
+/// the place that is ours and that no walk of Distribution's comes to.
+pub(super) fn wanted(configured: &config::Notifications, root: Option<&Path>) -> Option<Wanted> {
     if configured.endpoints.is_empty() {
         return None;
     }
     let is_default = configured.queues.directory.is_none();
-    let default = match data {
-        Data::Directory(root) if !read_only => Some(below(&root.value)),
-        _ => None,
-    };
-    let directory = configured.queues.directory.clone().or(default);
+    let directory = configured.queues.directory.clone().or_else(|| root.map(below));
     let options = Options {
         endpoints: configured.endpoints.clone(),
         include_references: configured.include_references,

@@ -62,13 +62,13 @@ pub(super) fn settle(file: Option<&Path>, flags: &Flags) -> Result<Settings, Fai
     let mut limits = Limits::default();
     flags.bound(&mut limits, &mut options);
     let data = data(&loaded, flags.root.as_deref())?;
+    let root = match &data {
+        Data::Directory(root) if !options.read_only => Some(root.value.as_path()),
+        _ => None,
+    };
     Ok(Settings {
         address: address(&loaded, flags),
-        notifications: notifications::wanted(
-            &configuration.notifications,
-            &data,
-            options.read_only,
-        ),
+        notifications: notifications::wanted(&configuration.notifications, root),
         data,
         purge: configuration.storage.purging.enabled && !options.read_only,
         options,

@@ -64,7 +64,7 @@ impl<T: Transport> Delivery<T> {
             match serde_json::from_str(&record.text) {
                 Ok(note) => self.deliver(&note).await,
                 Err(error) => {
-                    error!(endpoint = %name, "an event in the queue cannot be read, and is left out: {error}")
+                    error!(endpoint = %name, "an event in the queue cannot be read, and is left out: {error}");
                 }
             }
             let dropped = self.queue.delivered(record.number);

@@ -230,13 +230,13 @@ struct Found {
 
 impl Found {
     fn read(directory: &Path) -> io::Result<Self> {
-        let mut found = Self::default();
         // Without it, or with one that is not whole, all that is there counts as not delivered.
-        found.position = match fs::read(directory.join(POSITION)) {
+        let position = match fs::read(directory.join(POSITION)) {
             Ok(line) => record::read_position(&line).unwrap_or(0),
             Err(error) if error.kind() == ErrorKind::NotFound => 0,
             Err(error) => return Err(error),
         };
+        let mut found = Self { position, ..Self::default() };
         let mut paths: Vec<PathBuf> = fs::read_dir(directory)?
             .map(|entry| entry.map(|entry| entry.path()))
             .filter(|path| path.as_ref().map_or(true, |path| is_segment(path)))
