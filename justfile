@@ -35,6 +35,7 @@ lint:
     cargo clippy --package registry-http --no-default-features -- --deny warnings
     cargo clippy --package registry-http --no-default-features --features serve -- --deny warnings
     cargo clippy --package registry-http --no-default-features --features auth -- --deny warnings
+    cargo clippy --package registry-http --no-default-features --features notifications -- --deny warnings
 
 # Everything that needs no other program
 test:

@@ -28,7 +28,8 @@
 //! store what it is told of, and so may whoever it tells. What failed is not told of.
 //!
 //! At most once. A client that leaves in the last moment, or a crash, may leave a thing without its event: events
-//! make others look sooner, and are no record of what is there.
+//! make others look sooner, and are no record of what is there. What a sink makes of an event it was told is its own:
+//! the one of the feature `notifications` keeps it on disk until it is delivered.
 //!
 //! | request | events |
 //! |---|---|

@@ -136,7 +136,8 @@
 //! | none (`default-features = false`) | the service, [`auth`], [`events`] | `http`, `tower`, and of `tokio` what works on any platform: no server, no network, no filesystem |
 //! | `serve` | `serve`: a listener for HTTP/1.1 and h2c | `hyper`, `hyper-util`, `rustix`, tokio's network |
 //! | `auth` | `auth::htpasswd`, `auth::token`, `auth::silly`: Distribution's ways to tell who may do what, each an authorizer | `bcrypt`, `lru`, `ring`, `rustls-webpki`, `rustls-pki-types`, `p521` |
-//! | `cli` (default) | the program `registry`; `config`: Distribution's `config.yml` | `auth`, `serve`, `registry-store`'s `fs` and `s3`, `clap`, `saphyr-parser`, `tracing-subscriber`, tokio's signals |
+//! | `notifications` | `notifications`: webhooks as Distribution has them, with queues that survive a restart | `hyper-util`'s client, `hyper-rustls`, `crc32fast`, `uuid` |
+//! | `cli` (default) | the program `registry`; `config`: Distribution's `config.yml` | `auth`, `serve`, `notifications`, `registry-store`'s `fs` and `s3`, `clap`, `saphyr-parser`, `tracing-subscriber`, tokio's signals |
 //! | `testing` | `testing`: a registry for tests of clients | `serve` |
 //!
 //! # What it leaves to others
@@ -159,9 +160,12 @@ mod handler;
 mod headers;
 #[cfg(feature = "serve")]
 mod idle;
+#[cfg(feature = "notifications")]
+pub mod notifications;
 mod options;
 mod range;
 mod refusal;
+pub mod request_id;
 #[cfg(feature = "serve")]
 pub mod serve;
 #[cfg(feature = "testing")]

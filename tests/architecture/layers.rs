@@ -45,7 +45,7 @@ const STORE: &[&[&str]] = &[
 /// The modules of `registry-http`, lowest first.
 const HTTP: &[&[&str]] = &[
     // What an embedder brings, and chooses.
-    &["auth", "upload_secret"],
+    &["auth", "request_id", "upload_secret"],
     &["events"],
     &["options"],
     &["refusal"],

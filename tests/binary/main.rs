@@ -6,6 +6,7 @@ mod configuring;
 mod draining;
 mod failures;
 mod listening;
+mod notifying;
 mod referrers;
 mod s3;
 mod scale;

@@ -12,6 +12,7 @@ pub mod operations;
 pub mod peers;
 pub mod plain_http;
 pub mod polls;
+pub mod receiver;
 pub mod registry_process;
 pub mod s3;
 pub mod server;

@@ -3,6 +3,7 @@
 mod authentication;
 mod data_directory;
 mod flags;
+mod notifications;
 mod rate;
 mod referrers;
 mod scrub;

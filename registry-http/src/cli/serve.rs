@@ -4,10 +4,12 @@ use std::mem;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use registry_http::config::Address;
+use registry_http::events::EventSink;
 use registry_http::serve::serve_with;
 use registry_http::{Options, service};
 use registry_store::store::Store;
@@ -22,10 +24,13 @@ use tracing::{info, warn};
 use super::flags::Flags;
 use super::settings::{self, Said, Settings};
 use super::storage::{self, Opened, Place, Purpose};
-use super::{Failure, authentication, log_to_stderr, say};
+use super::{Failure, authentication, log_to_stderr, notifications, say};
 
 /// How long work is waited for that goes on when the requests in flight have been answered.
 const FINISH_TIME: Duration = Duration::from_secs(10);
+
+/// How long endpoints are still told what is in their queues, if they take it.
+const TELL_TIME: Duration = Duration::from_secs(5);
 
 /// What can be said of serving.
 #[derive(Args, Debug)]
@@ -72,7 +77,7 @@ fn raise_limit_of_files() {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limits.maximum, ..limits });
 }
 
-async fn serve_until_told(settings: Settings) -> Result<(), Failure> {
+async fn serve_until_told(mut settings: Settings) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
     let (listener, address) = bind(&settings.address).await?;
     let purpose = if settings.options.read_only { Purpose::ReadOnly } else { Purpose::Serve };
@@ -90,6 +95,12 @@ async fn serve_until_told(settings: Settings) -> Result<(), Failure> {
         let store = store.clone();
         tokio::spawn(async move { store.maintenance().await });
     }
+    let notifications = match settings.notifications {
+        Some(wanted) => Some(Arc::new(notifications::start(wanted, &store, address).await?)),
+        None => None,
+    };
+    let told = notifications.clone();
+    settings.options.events = told.map(|told| told as Arc<dyn EventSink>);
 
     greet(address, &place, &settings.options);
     let (drain, draining) = oneshot::channel();
@@ -109,6 +120,9 @@ async fn serve_until_told(settings: Settings) -> Result<(), Failure> {
     let ending = async {
         let outcome = serving.await;
         finish(store.finish_detached()).await;
+        if let Some(notifications) = &notifications {
+            notifications.finish(TELL_TIME).await;
+        }
         outcome
     };
     tokio::select! {

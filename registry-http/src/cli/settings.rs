@@ -12,6 +12,7 @@ use registry_store::backend::s3::S3Options;
 use registry_store::options::StoreOptions;
 
 use super::flags::Flags;
+use super::notifications::{self, Wanted};
 use super::{Failure, upload_secret};
 
 const ROOT: &str = "storage.filesystem.rootdirectory";
@@ -29,6 +30,8 @@ pub(super) struct Settings {
     /// Uploads that were never finished are removed.
     pub(super) purge: bool,
     pub(super) log_level: Option<LogLevel>,
+    /// Webhooks, if there are any.
+    pub(super) notifications: Option<Wanted>,
     /// What has no effect, to be told of.
     pub(super) warnings: Vec<Problem>,
 }
@@ -60,10 +63,16 @@ pub(super) fn settle(file: Option<&Path>, flags: &Flags) -> Result<Settings, Fai
     }
     let mut limits = Limits::default();
     flags.bound(&mut limits, &mut options);
+    let data = data(&loaded, flags.root.as_deref())?;
+    let root = match &data {
+        Data::Directory(root) if !options.read_only => Some(root.value.as_path()),
+        _ => None,
+    };
     Ok(Settings {
         address: address(&loaded, flags),
-        data: data(&loaded, flags.root.as_deref())?,
         auth: auth(&loaded),
+        notifications: notifications::wanted(&configuration.notifications, root),
+        data,
         purge: configuration.storage.purging.enabled && !options.read_only,
         options,
         limits,

@@ -9,6 +9,7 @@ use super::address::Address;
 use super::auth::{self, Auth};
 use super::go_duration::GoDuration;
 use super::node::Node;
+use super::notifications::{self, Notifications};
 use super::origin::Origin;
 use super::problem::Problem;
 use super::s3::{self, S3};
@@ -29,6 +30,8 @@ pub struct Configuration {
     pub auth: Option<Auth>,
     /// `http`.
     pub http: Http,
+    /// `notifications`.
+    pub notifications: Notifications,
     /// `catalog.maxentries`: the most repositories on a page.
     pub catalog_max: usize,
     /// `tags.maxtags`: the most tags on a page.
@@ -139,6 +142,7 @@ impl Configuration {
             storage: sections.storage.resolve(document, file, warnings)?,
             auth: sections.auth.resolve(document)?,
             http: sections.http.resolve(document, file, warnings)?,
+            notifications: sections.notifications.resolve(document, warnings)?,
             catalog_max: limit(sections.catalog.maxentries),
             tags_max: limit(sections.tags.maxtags),
         })
@@ -181,6 +185,7 @@ struct Document {
     storage: StorageSection,
     auth: auth::Section,
     http: HttpSection,
+    notifications: notifications::Section,
     catalog: CatalogSection,
     tags: TagsSection,
 }

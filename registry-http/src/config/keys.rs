@@ -176,8 +176,12 @@ const TABLE: &[Known] = &[
         "HTTP/2 is spoken with whoever begins with it",
     ),
     passed_over("http.debug", EMPTY, "there is no debug server and there are no metrics yet"),
-    passed_over("notifications.endpoints", Idle::Disabled, "nobody is notified yet"),
-    passed_over("notifications.events", EMPTY, "nobody is notified yet"),
+    in_force("notifications.endpoints"),
+    in_force("notifications.events.includereferences"),
+    // Ours.
+    in_force("notifications.queue.directory"),
+    in_force("notifications.queue.maxbytes"),
+    in_force("notifications.queue.maxevents"),
     passed_over("redis", EMPTY, "nothing is cached"),
     passed_over(
         "health",

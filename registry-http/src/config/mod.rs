@@ -19,6 +19,7 @@ mod go_duration;
 mod keys;
 mod nearest;
 mod node;
+mod notifications;
 mod origin;
 mod problem;
 mod s3;
@@ -43,6 +44,7 @@ pub use crate::config::auth::{Auth, Token};
 pub use crate::config::configuration::{
     Configuration, Driver, Filesystem, Http, LogLevel, Purging, Storage,
 };
+pub use crate::config::notifications::Notifications;
 pub use crate::config::origin::Origin;
 pub use crate::config::problem::Problem;
 pub use crate::config::s3::{Credentials, S3};

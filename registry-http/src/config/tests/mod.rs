@@ -3,6 +3,7 @@
 mod auth;
 mod files;
 mod mistakes;
+mod notifications;
 mod s3;
 mod subsets;
 

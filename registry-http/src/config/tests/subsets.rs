@@ -12,15 +12,20 @@ fn value(key: &str) -> &'static str {
     match key.rsplit('.').next().unwrap_or(key) {
         "level" | "loglevel" => "warn",
         "addr" => ":5000",
-        "prefix" | "rootdirectory" => "/some/path",
+        "prefix" | "rootdirectory" | "directory" => "/some/path",
+        "endpoints" => "[{name: a, url: 'http://a'}]",
         "host" => "https://registry.example.com",
         "age" | "interval" | "expiry" => "1h",
         "storageclass" => "STANDARD",
         "objectacl" => "private",
         "chunksize" | "multipartcopychunksize" | "multipartcopythresholdsize" => "\"8388608\"",
-        "maxentries" | "maxtags" | "maxthreads" | "multipartcopymaxconcurrency" | "minimumsize" => {
-            "25"
-        }
+        "maxentries"
+        | "maxtags"
+        | "maxthreads"
+        | "maxbytes"
+        | "maxevents"
+        | "multipartcopymaxconcurrency"
+        | "minimumsize" => "25",
         // Anything else is refused.
         "skipverify" => "false",
         "version" => "0.1",
