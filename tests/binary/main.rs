@@ -4,6 +4,7 @@
 mod configuring;
 mod draining;
 mod failures;
+mod garbage_collect;
 mod listening;
 mod referrers;
 mod s3;
