@@ -211,7 +211,7 @@ fn a_bucket_is_collected_once_it_is_said_that_nobody_writes() {
     let digest = Digest::of(Algorithm::Sha512, b"loose");
     let link = RepositoryLayout::new(&"app".parse().unwrap()).layer_link(&digest);
     bucket.s3.put(BUCKET, layout::blob(&digest).as_str(), "loose");
-    bucket.s3.put(BUCKET, link.as_str(), &digest.to_string());
+    bucket.s3.put(BUCKET, link.as_str(), digest.to_string());
     let place = configuration(&bucket.server.endpoint(), "", "");
     let run = |flags: &[&str]| {
         let mut command = place.registry();

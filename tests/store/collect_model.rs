@@ -389,7 +389,7 @@ fn config(cases: u32) -> ProptestConfig {
 }
 
 proptest! {
-    #![proptest_config(config(512))]
+    #![proptest_config(config(192))]
 
     #[test]
     fn everything_reachable_stays_and_the_rest_goes_on_memory(
@@ -400,7 +400,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(config(24))]
+    #![proptest_config(config(12))]
 
     #[test]
     fn everything_reachable_stays_and_the_rest_goes_on_a_filesystem(

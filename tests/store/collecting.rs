@@ -452,6 +452,7 @@ async fn a_blob_that_cannot_be_read_is_not_taken_for_one_that_refers_to_nothing(
     push(&a, b"loose").await;
     let backend = FaultyBackend::new(world.backend.clone());
     let store = world.over(backend.clone());
+    let at_once = CollectOptions { most_marks: 1000, ..PLAIN };
     // The link, and then the manifest.
     backend.arm(Fault {
         method: Some(Method::Read),
@@ -459,7 +460,7 @@ async fn a_blob_that_cannot_be_read_is_not_taken_for_one_that_refers_to_nothing(
         kind: ErrorKind::Io,
         moment: Moment::Before,
     });
-    let (collected, steps) = collect(&store, PLAIN).await;
+    let (collected, steps) = collect(&store, at_once).await;
     assert_eq!((collected.damaged, taken(&steps)), (1, set(&[])));
     backend.arm(Fault {
         method: Some(Method::Read),
@@ -483,8 +484,8 @@ async fn who_writes_keeps_collections_away_and_they_keep_who_writes_out() {
 
     // One that is dropped lets go when what it had begun is done.
     push(&world.repository("a"), b"loose").await;
-    let mut told = 0;
-    let collecting = other.collect(PLAIN, &mut |_| told += 1);
+    let mut tell = |_| {};
+    let collecting = other.collect(PLAIN, &mut tell);
     assert!(registry_tests::polls::drop_after_polls(1, collecting).await.is_none());
     other.finish_detached().await;
     world.store.hold_off_collection().await.unwrap();

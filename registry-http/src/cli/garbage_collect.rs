@@ -109,7 +109,7 @@ async fn collect(data: Data, arguments: &GarbageCollect) -> Result<(), Failure> 
         (false, true) if !matches!(step, Step::Damaged { .. }) => {}
         (false, _) => say(as_line(&step)),
     };
-    let collected = store.collect(options, &mut tell).await.map_err(failure)?;
+    let collected = store.collect(options, &mut tell).await.map_err(|error| failure(&error))?;
     if arguments.json {
         say(total_as_json(&collected, arguments.dry_run));
     } else if !arguments.quiet {
@@ -124,8 +124,8 @@ async fn collect(data: Data, arguments: &GarbageCollect) -> Result<(), Failure> 
     Ok(())
 }
 
-fn failure(error: Error) -> Failure {
-    let is_busy = matches!(&error, Error::Storage(error) if error.kind() == ErrorKind::Busy);
+fn failure(error: &Error) -> Failure {
+    let is_busy = matches!(error, Error::Storage(error) if error.kind() == ErrorKind::Busy);
     let hint = if is_busy { "; stop it, or start it with --read-only" } else { "" };
     Failure::new(format!("cannot collect garbage: {error}{hint}"))
 }

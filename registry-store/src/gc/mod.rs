@@ -173,9 +173,9 @@ pub(crate) async fn collect(
     } else {
         Some(exclusive::keep_out(shared, options.nobody_writes).await?)
     };
-    expect_names(shared).await?;
+    let repositories = expect_names(shared).await?;
     let remover = Remover::new(shared.clone(), held);
-    let mut collected = Collected::default();
+    let mut collected = Collected { repositories, ..Collected::default() };
     let mut round = Round { options, remover: &remover, tell, collected: &mut collected };
     if options.delete_untagged {
         round.untagged().await?;
@@ -193,10 +193,12 @@ pub(crate) async fn collect(
     }
 }
 
-/// What has the marks of a repository and not the name of one may refer to anything: nothing is taken then.
-async fn expect_names(shared: &Shared) -> Result<()> {
+/// What has the marks of a repository and not the name of one may refer to anything: nothing is taken then. Returns how
+/// many repositories there are.
+async fn expect_names(shared: &Shared) -> Result<u64> {
     let marks = [reserved::LAYERS, reserved::MANIFESTS];
     let mut after: Option<String> = None;
+    let mut repositories = 0;
     loop {
         let place = layout::repositories();
         let page = shared.backend.list_places(&place, &marks, after.as_deref(), BATCH).await?;
@@ -208,9 +210,10 @@ async fn expect_names(shared: &Shared) -> Result<()> {
             );
             return Err(error.because(found).into());
         }
+        repositories += page.items.len() as u64;
         after = page.next_after().cloned();
         if after.is_none() {
-            return Ok(());
+            return Ok(repositories);
         }
     }
 }
@@ -288,7 +291,6 @@ struct Marking<'m, 't> {
 impl Marking<'_, '_> {
     fn begin(&mut self) {
         if let Some(tell) = &mut self.tell {
-            self.collected.repositories += 1;
             tell(Step::Repository { name: self.name.clone() });
         }
     }

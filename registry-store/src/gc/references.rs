@@ -95,8 +95,11 @@ impl Found {
             || matches!(self.schema, Some(1 | 2))
                 && !(references.is_empty() && self.digests.is_empty());
         if !is_known {
-            let blob = |digest| Reference { digest, role: Role::Blob };
-            references.extend(self.digests.into_iter().map(blob));
+            let is_subject = |it: &Reference| it.role == Role::Subject;
+            let subjects: Vec<Digest> =
+                references.iter().filter(|it| is_subject(it)).map(|it| it.digest).collect();
+            let others = self.digests.into_iter().filter(|digest| !subjects.contains(digest));
+            references.extend(others.map(|digest| Reference { digest, role: Role::Blob }));
         }
         Document { references, is_manifest, is_schema1 }
     }
@@ -279,8 +282,10 @@ mod tests {
     #[test]
     fn of_an_unknown_type_every_digest_counts_wherever_it_stands() {
         let artifact = r#"{"mediaType": "application/vnd.example.new", "blobs": [[{"Digest": "$a",
-            "mediaType": "text/x"}]], "parts": {"$b": "not a value", "first": "$b"}, "list": ["$c"]}"#;
-        let expected = are(&[("a", Role::Blob), ("b", Role::Blob), ("c", Role::Blob)]);
+            "mediaType": "text/x"}]], "parts": {"$b": "not a value", "first": "$b"}, "list": ["$c"],
+            "subject": {"digest": "$d"}}"#;
+        let blobs = [("a", Role::Blob), ("b", Role::Blob), ("c", Role::Blob)];
+        let expected = are(&[&blobs[..], &[("d", Role::Subject)]].concat());
         assert_eq!(references(artifact), expected);
     }
 
