@@ -194,7 +194,7 @@ impl Content {
             has.blobs.insert(which);
             return;
         }
-        if how % 4 > 0 {
+        if !how.is_multiple_of(4) {
             has.manifests.extend(below.iter().filter(|number| self.things[**number].is_manifest()));
         }
         match how % 16 {
@@ -202,7 +202,7 @@ impl Content {
             15 => _ = has.blobs.insert(which),
             _ => _ = has.manifests.insert(which),
         }
-        if (how / 16) % 2 == 0 {
+        if (how / 16).is_multiple_of(2) {
             has.tags.insert(format!("t{}", how / 64), which);
         }
     }
