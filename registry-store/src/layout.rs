@@ -38,8 +38,8 @@ use crate::upload_id::UploadId;
 const TOP: &str = "docker/registry/v2";
 const BLOBS: &str = "docker/registry/v2/blobs";
 const REPOSITORIES: &str = "docker/registry/v2/repositories";
-/// The name of the file that holds a digest.
-const LINK: &str = "link";
+/// The name of the object that holds a digest.
+pub(crate) const LINK: &str = "link";
 
 /// The directories directly below a repository that are not repositories nested in it.
 pub mod reserved {
@@ -74,6 +74,12 @@ pub fn blob(digest: &Digest) -> Key {
     key(&format!("{BLOBS}/{}/{}/{hex}/data", digest.algorithm(), &hex[..2]))
 }
 
+/// The place of a blob: nothing else lies below it.
+pub fn blob_place(digest: &Digest) -> Key {
+    let hex = digest.hex();
+    key(&format!("{BLOBS}/{}/{}/{hex}", digest.algorithm(), &hex[..2]))
+}
+
 /// The place above the blobs whose digests begin alike, one of 256 of each algorithm.
 pub fn blob_shard(digest: &Digest) -> Key {
     key(&format!("{BLOBS}/{}/{}", digest.algorithm(), &digest.hex()[..2]))
@@ -87,6 +93,11 @@ pub fn blobs(algorithm: Algorithm) -> Key {
 /// What a backend may keep for itself.
 pub fn private() -> Key {
     key("_rs")
+}
+
+/// What those who write hold a lock of, and who collects garbage holds alone. Nothing is stored under this name.
+pub fn writers() -> Key {
+    key("_rs/writers")
 }
 
 /// Where a backend may note that an object is about to be deleted, beside it and under a name that walkers pass over.
@@ -158,6 +169,11 @@ impl RepositoryLayout {
         self.below(reserved::MANIFESTS)
     }
 
+    /// The links to its manifests, of every algorithm.
+    pub fn all_revisions(&self) -> Key {
+        self.below("_manifests/revisions")
+    }
+
     /// The links to its manifests of an algorithm.
     pub fn revisions(&self, algorithm: Algorithm) -> Key {
         self.below(&format!("_manifests/revisions/{algorithm}"))
@@ -166,6 +182,12 @@ impl RepositoryLayout {
     /// The link to a manifest it has.
     pub fn revision_link(&self, digest: &Digest) -> Key {
         self.below(&format!("_manifests/revisions/{}/{LINK}", digest_path(digest)))
+    }
+
+    /// The links to the signatures that Distribution before 2.5 kept beside a manifest, of an algorithm.
+    pub fn signatures(&self, digest: &Digest, algorithm: Algorithm) -> Key {
+        let revision = digest_path(digest);
+        self.below(&format!("_manifests/revisions/{revision}/signatures/{algorithm}"))
     }
 
     /// The place above every tag.

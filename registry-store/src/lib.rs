@@ -105,7 +105,9 @@
 //! Nothing runs in the background unless it is spawned. [`Store::maintenance`](store::Store::maintenance) expires
 //! uploads that were never finished, for ever; [`Store::purge_uploads`](store::Store::purge_uploads) does so once.
 //! [`Store::scrub`](store::Store::scrub) hashes what is stored and puts out of sight what does not match, so that it is
-//! pushed again; the embedder says when and how fast. [`Store::damage`](store::Store::damage) counts what was found
+//! pushed again; the embedder says when and how fast. [`Store::collect`](store::Store::collect) takes away what no
+//! manifest refers to, while nobody writes: who writes while another process may collect says so with
+//! [`Store::hold_off_collection`](store::Store::hold_off_collection). [`Store::damage`](store::Store::damage) counts what was found
 //! damaged, and healed. A program that ends waits for
 //! [`Store::finish_detached`](store::Store::finish_detached).
 //!
@@ -165,6 +167,7 @@
 //! | What is on disk? | [`layout`] |
 //! | What must another storage promise? | [`backend`] |
 //! | Who clears up? | [`store::Store::maintenance`], which the embedder runs; [`purge`], [`damage`] |
+//! | What takes away what nobody needs any more? | [`gc`], which the embedder runs while nobody writes |
 //! | What finds damage? | [`scrub`], which the embedder runs, and every push, read and look that meets it: [`damage`] |
 //!
 //! # What to know before embedding it
@@ -189,8 +192,10 @@ pub mod descriptor;
 mod detach;
 pub mod digest;
 pub mod error;
+pub mod gc;
 mod guard;
 mod ingest;
+mod inventory;
 pub mod layout;
 mod link;
 mod listing;

@@ -6,10 +6,11 @@ use std::time::Duration;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 
-use crate::backend::Backend;
+use crate::backend::{Backend, LockGuard};
 use crate::catalog;
 use crate::damage::DamageReport;
 use crate::error::{Error, Result};
+use crate::gc::{self, CollectOptions, Collected, Step};
 use crate::listing::BATCH;
 use crate::name::RepositoryName;
 use crate::options::StoreOptions;
@@ -94,6 +95,36 @@ impl Store {
             Ok((name, outcome))
         });
         looked_at.boxed()
+    }
+
+    /// Takes away what nothing refers to: see [`gc`] for what is kept, in which order things go, and what it needs.
+    /// `tell` is called with what it does, and must not block.
+    ///
+    /// It runs while nobody writes. On storage with locks between processes it waits two seconds for those who
+    /// [hold it off](Store::hold_off_collection), and fails if they still do; elsewhere it has to be said
+    /// ([`CollectOptions::nobody_writes`]). Programs that do not know this lock, such as Distribution, must not run beside
+    /// it. Stores that only read may: what goes is not there to them from then on.
+    ///
+    /// Errors: `Storage`: `Busy`, if somebody writes; `Foreign`, if something that has manifests has not a repository's
+    /// name; `Unsupported`, if it has to be said that nobody writes; or the storage fails. What was done until then stays
+    /// done, and the next one does the rest.
+    pub async fn collect(
+        &self,
+        options: CollectOptions,
+        tell: &mut (dyn FnMut(Step) + Send),
+    ) -> Result<Collected> {
+        gc::collect(&self.shared, options, tell).await
+    }
+
+    /// Keeps collections of this storage away for as long as the guard is held, here and, where the storage has locks
+    /// between processes, in others. For everybody who writes while a collector may be started; who only reads needs
+    /// none. Nothing a store does asks for it.
+    ///
+    /// On a filesystem this makes a file for the lock below `_rs/`, once.
+    ///
+    /// Errors: `Storage`: `Busy`, if a collection is under way.
+    pub async fn hold_off_collection(&self) -> Result<LockGuard> {
+        gc::hold_off(&self.shared).await
     }
 
     /// What was found damaged since the store was opened.

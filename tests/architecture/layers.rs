@@ -32,7 +32,7 @@ const STORE: &[&[&str]] = &[
     &["buffers", "damage", "detach", "guard", "turns"],
     &["shared"],
     // Steps that operations are made of.
-    &["ingest", "link", "listing"],
+    &["ingest", "inventory", "link", "listing"],
     // Operations.
     &["blobs", "tags"],
     &["dependencies"],

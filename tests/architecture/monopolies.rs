@@ -79,7 +79,7 @@ const STORE: &[Monopoly] = &[
         what: "keys made of a listing's names",
         uses: Uses::Method(&["child"]),
         // The walks over directories of names go down what a listing found, one component at a time.
-        homes: &["layout.rs", "backend/", "catalog.rs", "purge.rs", "scrub/blobs.rs"],
+        homes: &["layout.rs", "backend/", "catalog.rs", "purge.rs", "inventory.rs"],
         instead: "add a function to `layout`",
     },
     Monopoly {

@@ -24,7 +24,7 @@ impl Place {
     }
 
     /// One that serves from the place for data, at a free port.
-    fn usual() -> Self {
+    pub(crate) fn usual() -> Self {
         Self::new(USUAL)
     }
 

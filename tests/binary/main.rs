@@ -5,6 +5,7 @@ mod authenticating;
 mod configuring;
 mod draining;
 mod failures;
+mod garbage_collect;
 mod listening;
 mod notifying;
 mod referrers;

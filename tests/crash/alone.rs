@@ -15,6 +15,18 @@ pub(crate) const BOTH: &[Step] = &[Push(0, 0), Push(0, 1), Push(0, 2), Put(0, Da
 /// A session with some bytes of the second content.
 pub(crate) const BEGUN: &[Step] = &[Push(0, 0), Start(0, 0), Append(0, 0, b"hello")];
 
+/// An image, what it has in common with another repository, and what nothing refers to.
+const LOOSE: &[Step] = &[Push(0, 0), Push(0, 1), Put(0, Day, Some(0)), Push(1, 1), Push(1, 2)];
+/// A tag that was moved from one image to another, and a signature of the first.
+const UNTAGGED: &[Step] = &[
+    Push(0, 0),
+    Push(0, 1),
+    Push(0, 2),
+    Put(0, Day, Some(0)),
+    Put(0, Signature, None),
+    Put(0, Night, Some(0)),
+];
+
 /// Every operation: what it follows, and the request.
 const OPERATIONS: &[(&[Step], Step)] = &[
     (&[], Push(0, 1)),
@@ -42,6 +54,8 @@ const OPERATIONS: &[(&[Step], Step)] = &[
         DeleteManifest(0, Signature),
     ),
     (IMAGE, DeleteBlob(0, 1)),
+    (LOOSE, Collect(false)),
+    (UNTAGGED, Collect(true)),
 ];
 
 /// Stops every operation on such a filesystem: after each of its effects, or only where it was acknowledged.

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 
 use registry_store::digest::{Algorithm, Digest};
 use registry_store::error::{Error, Result};
+use registry_store::gc::CollectOptions;
 use registry_store::manifest::Manifest;
 use registry_store::reference::Tag;
 use registry_store::repository::Repository;
@@ -90,6 +91,8 @@ pub(crate) enum Step {
     DeleteManifest(usize, Which),
     /// DELETE of a blob.
     DeleteBlob(usize, usize),
+    /// A collection; of what has no tag too, if it says so.
+    Collect(bool),
 }
 
 impl fmt::Debug for Step {
@@ -111,6 +114,7 @@ impl fmt::Debug for Step {
             Self::DeleteTag(name, tag) => write!(f, "delete tag {tag} of {name}"),
             Self::DeleteManifest(name, which) => write!(f, "delete {which:?} of {name}"),
             Self::DeleteBlob(name, content) => write!(f, "delete content {content} of {name}"),
+            Self::Collect(delete_untagged) => write!(f, "collect, untagged too: {delete_untagged}"),
         }
     }
 }
@@ -189,6 +193,10 @@ impl Step {
             Self::DeleteBlob(name, content) => {
                 let digest = Digest::sha256(CONTENTS[content]);
                 repository_of(store, name).blobs().delete(&digest).await
+            }
+            Self::Collect(delete_untagged) => {
+                let options = CollectOptions { delete_untagged, ..CollectOptions::default() };
+                store.collect(options, &mut |_| {}).await.map(drop)
             }
         }
     }

@@ -79,8 +79,37 @@ impl World {
                 next.tags.retain(|(of, _), target| *of != name || *target != which);
             }
             Step::DeleteBlob(name, content) => _ = next.layers.remove(&(name, content)),
+            Step::Collect(untagged) => next.collect(untagged),
         }
         next
+    }
+}
+
+impl World {
+    /// Takes what no manifest refers to; before that, if it is asked for, manifests that no tag keeps.
+    fn collect(&mut self, untagged: bool) {
+        if untagged {
+            let tags = self.tags.clone();
+            let is_tagged = |name: usize, which| {
+                tags.iter().any(|((of, _), target)| *of == name && *target == which)
+            };
+            // The signature and its subject keep each other.
+            let is_kept = |name: usize, which| match which {
+                Which::Day | Which::Signature => [Which::Day, Which::Signature]
+                    .into_iter()
+                    .any(|which| self.manifests.contains(&(name, which)) && is_tagged(name, which)),
+                Which::Night => is_tagged(name, which),
+            };
+            let kept =
+                self.manifests.iter().copied().filter(|(name, which)| is_kept(*name, *which));
+            self.manifests = kept.collect();
+            let manifests = &self.manifests;
+            self.listed.retain(|name| manifests.contains(&(*name, Which::Signature)));
+        }
+        let manifests = &self.manifests;
+        self.layers.retain(|(_, content)| {
+            manifests.iter().any(|(_, which)| which.contents().contains(content))
+        });
     }
 }
 

@@ -1,15 +1,16 @@
-//! Distribution's collector on data that the program wrote: it reads all of it, and takes nothing that is named.
+//! Distribution's collector and ours on the same data: what each takes, and that the other reads what is left.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::Command;
 
 use registry_store::digest::{Algorithm, Digest};
 use registry_store::manifest::Manifest;
 use registry_tests::documents::{descriptor, descriptor_of, image_document, index, manifest};
 use registry_tests::image::{Layout, blobs_of};
 use registry_tests::peers::{Distribution, Skopeo};
-use registry_tests::registry_process::RegistryProcess;
+use registry_tests::registry_process::{RegistryProcess, program, without_variables};
 use registry_tests::tree::Tree;
 use serde_json::json;
 use tempfile::TempDir;
@@ -179,6 +180,17 @@ fn collect(root: &Path, flags: &[&str]) -> BTreeSet<Digest> {
     found.map(|digest| digest.trim().parse().unwrap()).collect()
 }
 
+/// Runs ours, and returns what it takes for garbage.
+fn collect_ours(root: &Path, flags: &[&str]) -> BTreeSet<Digest> {
+    let mut command = Command::new(program());
+    command.args(["garbage-collect", "--root"]).arg(root).args(flags);
+    let said = without_variables(&mut command).output().unwrap();
+    let output = String::from_utf8(said.stdout).unwrap();
+    assert!(said.status.success(), "{output}");
+    let found = output.lines().filter_map(|line| line.strip_prefix("blob eligible for deletion: "));
+    found.map(|digest| digest.parse().unwrap()).collect()
+}
+
 /// Whatever was pushed by hand comes back, and so do the images, to a client that has nothing.
 fn all_is_there(skopeo: &Skopeo, images: &Path, address: SocketAddr, filled: &Filled) {
     for (url, content) in &filled.kept {
@@ -243,4 +255,72 @@ fn distributions_collector_takes_referrers_when_it_is_to_take_what_has_no_tag() 
     let referrer = filled.referrer.unwrap();
     assert!(!collect(root.path(), &["--dry-run"]).contains(&referrer));
     assert!(collect(root.path(), &["--dry-run", "--delete-untagged"]).contains(&referrer));
+}
+
+#[test]
+fn our_collector_takes_what_distributions_takes_and_distribution_serves_the_rest() {
+    let skopeo = Skopeo::new();
+    let (images, root) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let mut layout = Layout::create(images.path());
+    layout.add_image("image", "amd64");
+    layout.add_index("index", &["amd64", "arm64"]);
+    let registry = RegistryProcess::start(root.path());
+    let filled = fill(&skopeo, images.path(), registry.address());
+    drop(registry);
+
+    let before = Tree::read(root.path());
+    assert_eq!(collect_ours(root.path(), &["--dry-run"]), collect(root.path(), &["--dry-run"]));
+    assert_eq!(Tree::read(root.path()), before);
+    assert_eq!(collect_ours(root.path(), &[]), filled.garbage);
+    assert_eq!(collect(root.path(), &["--dry-run"]), BTreeSet::new());
+
+    let registry = Distribution::start(root.path());
+    let is_blob = |url: &str| url.contains("/blobs/") && !url.contains("sha512");
+    for (url, content) in filled.kept.iter().filter(|(url, _)| is_blob(url)) {
+        let answer = expect(200, ask(registry.address(), "GET", url, "", Body::NOTHING));
+        assert!(answer.body == *content, "{url}");
+    }
+    let from = format!("docker://{}/app/index:1", registry.address());
+    let to = format!("oci:{}:1", skopeo.path("from-distribution").display());
+    skopeo.run(&["copy", "--src-tls-verify=false", "--all", &from, &to]);
+    drop(registry);
+    let registry = RegistryProcess::start(root.path());
+    all_is_there(&skopeo, images.path(), registry.address(), &filled);
+}
+
+/// Where it is wrong, ours is not: what an index lists, and what is about something that is kept.
+#[test]
+fn without_tags_ours_takes_what_nothing_keeps_and_distributions_takes_more() {
+    let root = TempDir::new().unwrap();
+    let registry = RegistryProcess::start(root.path());
+    let mut filled = Filled::default();
+    by_hand(Hand { address: registry.address(), filled: &mut filled });
+    drop(registry);
+    let image = |layer: &[u8]| Digest::sha256(manifest(&image_document(CONFIG, &[layer])).bytes());
+    // A tag was moved away from the first; what was pushed by its sha512 as well has its tag under its sha256.
+    let mut expected = filled.garbage.clone();
+    expected.extend([image(b"first"), Digest::sha256(b"first")]);
+    let by_sha512 = filled.kept.iter().find(|(url, _)| url.contains("/manifests/sha512:")).unwrap();
+    expected.insert(Digest::of(Algorithm::Sha512, &by_sha512.1));
+
+    let flags = ["--dry-run", "--delete-untagged"];
+    let (ours, theirs) = (collect_ours(root.path(), &flags), collect(root.path(), &flags));
+    assert_eq!(ours, expected);
+    assert!(ours.is_subset(&theirs), "{:?}", &ours - &theirs);
+    let wrong = &theirs - &ours;
+    assert!(
+        wrong.contains(&filled.referrer.unwrap()) && wrong.contains(&image(b"inner")),
+        "{wrong:?}"
+    );
+    assert_eq!(collect_ours(root.path(), &flags[1..]), expected);
+    let registry = RegistryProcess::start(root.path());
+    let gone =
+        [image(b"first").to_string(), Digest::of(Algorithm::Sha512, &by_sha512.1).to_string()];
+    for (url, content) in &filled.kept {
+        let is_gone = gone.iter().any(|digest| url.ends_with(digest))
+            || url.ends_with(&Digest::sha256(b"first").to_string());
+        let status = if is_gone { 404 } else { 200 };
+        let answer = expect(status, ask(registry.address(), "GET", url, "", Body::NOTHING));
+        assert!(is_gone || answer.body == *content, "{url}");
+    }
 }

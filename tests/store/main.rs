@@ -47,6 +47,8 @@ macro_rules! stamp {
 mod blobs;
 mod cancelling;
 mod catalog;
+mod collect_model;
+mod collecting;
 mod costs;
 mod damage_model;
 mod faults;

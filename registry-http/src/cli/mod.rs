@@ -3,6 +3,7 @@
 mod authentication;
 mod data_directory;
 mod flags;
+mod garbage_collect;
 mod notifications;
 mod rate;
 mod referrers;
@@ -66,6 +67,12 @@ enum Command {
     /// a line for each that is damaged or cannot be read, and the total. The status is 3 if damage was found, 1 if
     /// something could not be read.
     Scrub(scrub::Scrub),
+    /// Take away the blobs that no manifest refers to, while no registry writes
+    ///
+    /// Takes Distribution's configuration and flags. It does not run beside a registry that writes to the same directory,
+    /// and none starts beside it; one that was started with --read-only may go on. Distribution does not know of it: stop
+    /// it. Where something is damaged, all that its repository has is kept. The status is 3 if damage was found.
+    GarbageCollect(garbage_collect::GarbageCollect),
 }
 
 /// Why the program cannot go on, in one line.
@@ -121,6 +128,7 @@ fn execute(line: CommandLine) -> Result<(), Failure> {
         Some(Command::Serve(arguments)) => serve::run(arguments.file.as_deref(), &arguments.flags),
         Some(Command::Referrers(command)) => referrers::run(&command),
         Some(Command::Scrub(arguments)) => scrub::run(&arguments),
+        Some(Command::GarbageCollect(arguments)) => garbage_collect::run(&arguments),
         None => serve::run(None, &line.serve),
     }
 }

@@ -12,6 +12,8 @@ use registry_http::config::Address;
 use registry_http::events::EventSink;
 use registry_http::serve::serve_with;
 use registry_http::{Options, service};
+use registry_store::backend::ErrorKind;
+use registry_store::error::Error;
 use registry_store::store::Store;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
@@ -91,6 +93,9 @@ async fn serve_until_told(mut settings: Settings) -> Result<(), Failure> {
         }
     };
     let store = Store::new(backend, settings.store);
+    if !settings.options.read_only {
+        keep_collectors_away(&store).await?;
+    }
     if settings.purge {
         let store = store.clone();
         tokio::spawn(async move { store.maintenance().await });
@@ -131,6 +136,22 @@ async fn serve_until_told(mut settings: Settings) -> Result<(), Failure> {
             "a second signal ({name}) came before the requests in flight were finished: they were cut"
         ))),
     }
+}
+
+/// Says, until the process ends, that it writes. Letting go of it earlier would let a collector in while something that
+/// was begun is still under way.
+async fn keep_collectors_away(store: &Store) -> Result<(), Failure> {
+    match store.hold_off_collection().await {
+        Ok(held) => mem::forget(held),
+        // To read and to delete is of more use than not to start.
+        Err(Error::Storage(error)) if error.kind() == ErrorKind::Full => {
+            warn!(%error, "nothing keeps a collector away: do not run one beside this registry");
+        }
+        Err(error) => {
+            return Err(Failure::new(format!("cannot keep collectors of garbage away: {error}")));
+        }
+    }
+    Ok(())
 }
 
 /// Waits for work that outlives its request, such as a commit whose client has left; not for ever.

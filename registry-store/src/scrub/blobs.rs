@@ -1,19 +1,19 @@
 //! The scrub of blobs: reads and hashes each, and puts out of sight what does not match.
 
-use std::collections::VecDeque;
 use std::future::ready;
 use std::sync::Arc;
 
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt as _, TryStreamExt as _};
 
-use crate::backend::{Child, ErrorKind, ReadRange};
+use crate::backend::{ErrorKind, ReadRange};
 use crate::blobs::put_aside;
-use crate::digest::{Algorithm, Digest, Hasher};
+use crate::digest::{Digest, Hasher};
 use crate::error::{Error, Result};
 use crate::ingest::hash;
+use crate::inventory::Blobs;
 use crate::layout;
-use crate::listing::{MANY, if_found};
+use crate::listing::if_found;
 use crate::shared::Shared;
 
 use super::pace::Pace;
@@ -28,7 +28,7 @@ pub(crate) fn blobs(
     options: ScrubOptions,
 ) -> BoxStream<'_, Result<ScrubbedBlob>> {
     let pace = Arc::new(Pace::new(options.bytes_per_second));
-    let walk = Walk::new(shared, options.after);
+    let walk = Blobs::after(shared, options.after);
     let digests = stream::unfold(walk, |mut walk| async {
         let batch = walk.next().await?;
         let each: Vec<Result<Digest>> = match batch {
@@ -122,80 +122,4 @@ async fn read(shared: &Shared, digest: &Digest, pace: &Pace) -> Result<Option<Co
     let read = hash(&mut hasher, pace.slow(object.into_stream())).await;
     let is_good = |()| Content { size, is_good: hasher.finish() == *digest };
     Ok(if_found(read)?.map(is_good))
-}
-
-/// Goes through the digests of all blobs in their order, holding a page of a listing.
-struct Walk<'s> {
-    shared: &'s Shared,
-    after: Option<Digest>,
-    algorithms: VecDeque<Algorithm>,
-    shards: VecDeque<Shard>,
-}
-
-/// The blobs whose digests begin alike.
-struct Shard {
-    algorithm: Algorithm,
-    name: String,
-    /// The name of the last one met.
-    after: Option<String>,
-}
-
-impl<'s> Walk<'s> {
-    fn new(shared: &'s Shared, after: Option<Digest>) -> Self {
-        let is_ahead = |algorithm: &Algorithm| after.is_none_or(|at| at.algorithm() <= *algorithm);
-        let algorithms = Algorithm::ALL.into_iter().filter(is_ahead).collect();
-        Self { shared, after, algorithms, shards: VecDeque::new() }
-    }
-
-    /// The next digests, perhaps none. A place that cannot be listed is told of and left behind.
-    async fn next(&mut self) -> Option<Result<Vec<Digest>>> {
-        if let Some(shard) = self.shards.pop_front() {
-            return Some(self.blobs_of(shard).await);
-        }
-        let algorithm = self.algorithms.pop_front()?;
-        Some(self.shards_of(algorithm).await.map(|shards| {
-            self.shards = shards;
-            Vec::new()
-        }))
-    }
-
-    async fn shards_of(&self, algorithm: Algorithm) -> Result<VecDeque<Shard>> {
-        let after = self.after.filter(|after| after.algorithm() == algorithm);
-        let after = after.map(|after| after.hex());
-        let begun = after.as_deref().map(|hex| &hex[..2]);
-        let place = layout::blobs(algorithm);
-        let mut shards = VecDeque::new();
-        let mut cursor: Option<String> = None;
-        loop {
-            let page = self.shared.backend.list_children(&place, cursor.as_deref(), MANY).await?;
-            let names = page.items.iter().filter(|child| child.is_prefix());
-            for name in names.map(Child::name).filter(|name| name.len() == 2) {
-                if begun.is_none_or(|begun| name >= begun) {
-                    let after = after.clone().filter(|_| begun == Some(name));
-                    shards.push_back(Shard { algorithm, name: name.to_owned(), after });
-                }
-            }
-            cursor = page.next_after().map(|child| child.name().to_owned());
-            if cursor.is_none() {
-                return Ok(shards);
-            }
-        }
-    }
-
-    async fn blobs_of(&mut self, mut shard: Shard) -> Result<Vec<Digest>> {
-        let Ok(place) = layout::blobs(shard.algorithm).child(&shard.name) else {
-            return Ok(Vec::new());
-        };
-        let backend = &self.shared.backend;
-        let page = backend.list_children(&place, shard.after.as_deref(), MANY).await?;
-        let names = page.items.iter().filter(|child| child.is_prefix()).map(Child::name);
-        let digests = names.filter(|name| name.starts_with(&shard.name));
-        let digests = digests.filter_map(|name| Digest::from_hex(shard.algorithm, name).ok());
-        let digests = digests.collect();
-        shard.after = page.next_after().map(|child| child.name().to_owned());
-        if shard.after.is_some() {
-            self.shards.push_front(shard);
-        }
-        Ok(digests)
-    }
 }
