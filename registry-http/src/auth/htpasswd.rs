@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::sync::Arc;
@@ -28,6 +29,12 @@ const WHAT: &str = "the htpasswd file";
 /// What an unknown user costs where the file has no hash to go by: bcrypt's default in Go, which Distribution takes.
 const DEFAULT_COST: u32 = 10;
 
+/// The greatest cost that is verified with; twice as much work for each: 18 is some ten seconds.
+const GREATEST_COST: u32 = 18;
+
+/// How many requests may wait for bcrypt at a time; one more is told to come again.
+const WAITERS: usize = 256;
+
 /// The users of a file that `htpasswd -B` makes. Cheap to clone, the clones remember together.
 ///
 /// A line is `name:hash`; those that are empty or begin with `#` are passed over. Only hashes of bcrypt count, as in
@@ -36,14 +43,18 @@ const DEFAULT_COST: u32 = 10;
 ///
 /// * The file is looked at for every request and read again when it has changed; one that can no longer be read or
 ///   understood leaves the last good one in force, which is an error in the log.
-/// * A password that was right is not verified again for 10 minutes, as long as the user's hash is the same.
-/// * An unknown user costs as much as a wrong password: one bcrypt of the greatest cost in the file.
-/// * bcrypt runs on blocking threads, on at most half of the processors at a time; more requests wait.
+/// * A password that was right is not verified again until it has not been used for 10 minutes, as long as the user's
+///   hash is the same.
+/// * An unknown user costs as much as a wrong password: as much as a bcrypt of the greatest cost in the file, whatever
+///   the cost of a user's own hash is.
+/// * bcrypt runs on blocking threads, on at most half of the processors at a time; 256 more requests wait, and then no
+///   more are taken.
 #[derive(Clone)]
 pub struct Htpasswd {
     users: Reloaded<Users>,
     verified: Arc<Verified>,
     turns: Arc<Semaphore>,
+    places: Arc<Semaphore>,
 }
 
 /// Why users cannot be looked up. It holds no name, password or hash.
@@ -52,6 +63,9 @@ pub enum HtpasswdError {
     /// The file cannot be used.
     #[error(transparent)]
     File(#[from] FileError),
+    /// Too many passwords wait to be verified.
+    #[error("too many passwords wait to be verified")]
+    Busy,
     /// A password could not be verified because the program ends.
     #[error("a password could not be verified: the runtime has stopped")]
     Stopped,
@@ -70,6 +84,7 @@ impl Htpasswd {
             users,
             verified: Arc::new(Verified::new(random)),
             turns: Arc::new(Semaphore::new(processors.div_ceil(2))),
+            places: Arc::new(Semaphore::new(WAITERS)),
         })
     }
 
@@ -77,7 +92,7 @@ impl Htpasswd {
     ///
     /// # Errors
     ///
-    /// If the runtime ends meanwhile.
+    /// If too many wait for that already, or the runtime ends meanwhile.
     pub async fn verify(&self, name: &str, password: &str) -> Result<bool, HtpasswdError> {
         let users = self.users.current().await;
         let known = users.hashes.get(name);
@@ -86,18 +101,18 @@ impl Htpasswd {
         if known.is_some() && self.verified.holds(&mark) {
             return Ok(true);
         }
+        let _place = self.places.try_acquire().map_err(|_| HtpasswdError::Busy)?;
         let turn = Arc::clone(&self.turns).acquire_owned().await;
         let turn = turn.map_err(|_| HtpasswdError::Stopped)?;
         // Many requests may have waited for the first of them.
         if known.is_some() && self.verified.holds(&mark) {
             return Ok(true);
         }
-        let (password, hash) = (password.to_owned(), hash.clone());
+        let (password, hash, greatest) = (password.to_owned(), hash.clone(), users.greatest);
         let verifying = spawn_blocking(move || {
             // The turn ends when the work does, not when nobody waits for it any more.
             let _turn = turn;
-            // Hashes were looked at when the file was read.
-            bcrypt::verify(password, &hash).unwrap_or(false)
+            verify_at_greatest_cost(&password, &hash, greatest)
         });
         let is_right = verifying.await.map_err(|_| HtpasswdError::Stopped)? && known.is_some();
         if is_right {
@@ -125,12 +140,31 @@ impl fmt::Debug for Htpasswd {
     }
 }
 
+/// Verifies a password, and where it is wrong spends what is left to the greatest cost: it doubles with each number, so
+/// one of each between adds up to that. Nobody learns from the time it takes who is a user.
+fn verify_at_greatest_cost(password: &str, hash: &str, greatest: u32) -> bool {
+    // Hashes were looked at when the file was read.
+    let is_right = bcrypt::verify(password, hash).unwrap_or(false);
+    if !is_right {
+        for cost in costs_left(hash, greatest) {
+            let _ = bcrypt::verify(password, &decoy(cost));
+        }
+    }
+    is_right
+}
+
+/// What is left to spend when a hash was verified.
+fn costs_left(hash: &str, greatest: u32) -> Range<u32> {
+    cost(hash).unwrap_or(greatest)..greatest
+}
+
 /// The file's users.
 struct Users {
     /// By name; each a hash that bcrypt understands.
     hashes: HashMap<String, String>,
     /// Verified for who is unknown. Nobody has its password.
     decoy: String,
+    greatest: u32,
 }
 
 impl Users {
@@ -158,21 +192,22 @@ impl Users {
                 }
                 None => {
                     warn!(
-                        "{WHAT}, line {number}: this user cannot log in; expected a hash of bcrypt, as htpasswd -B \
-                         makes it, found another"
+                        "{WHAT}, line {number}: this user cannot log in; expected a hash of bcrypt of a cost from 4 to \
+                         {GREATEST_COST}, as htpasswd -B makes it, found another"
                     );
                     hashes.remove(name);
                 }
             }
         }
-        Ok(Self { hashes, decoy: decoy(greatest.unwrap_or(DEFAULT_COST)) })
+        let greatest = greatest.unwrap_or(DEFAULT_COST);
+        Ok(Self { hashes, decoy: decoy(greatest), greatest })
     }
 }
 
-/// What a hash costs, if it is one of bcrypt.
+/// What a hash costs, if it is one of bcrypt that can be verified in bearable time.
 fn cost(hash: &str) -> Option<u32> {
     let cost = HashParts::from_str(hash).ok()?.get_cost();
-    (4..=31).contains(&cost).then_some(cost)
+    (4..=GREATEST_COST).contains(&cost).then_some(cost)
 }
 
 /// A hash of that cost that no password is known for.
@@ -291,10 +326,35 @@ mod tests {
         assert!(!bcrypt::verify("secret", &decoy(4)).unwrap());
     }
 
+    #[test]
+    fn a_wrong_password_costs_the_greatest_of_the_file_whoever_it_is_said_to_be_of() {
+        let work = |hash: &str| {
+            let own = 1_u64 << cost(hash).unwrap();
+            own + costs_left(hash, 12).map(|cost| 1_u64 << cost).sum::<u64>()
+        };
+        let twelve = SECRET.replacen("$04$", "$12$", 1);
+        assert_eq!([work(SECRET), work(&twelve), work(&decoy(12))], [1 << 12; 3]);
+    }
+
+    #[tokio::test]
+    async fn no_more_wait_for_bcrypt_than_there_are_places() {
+        let (_directory, path) = file(&format!("ann:{SECRET}\n"));
+        let users = open(&path);
+        let taken = users.places.acquire_many(u32::try_from(WAITERS).unwrap()).await.unwrap();
+        let refused = users.verify("ann", "secret").await;
+        assert!(matches!(refused, Err(HtpasswdError::Busy)), "{refused:?}");
+        drop(taken);
+        assert!(is_right(&users, "ann", "secret").await);
+    }
+
     #[tokio::test]
     async fn a_user_whose_hash_is_not_of_bcrypt_is_nobody() {
         let others = ["", "secret", "{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=", "$apr1$x$y"];
-        for other in others.map(str::to_owned).into_iter().chain([SECRET.replacen("04", "03", 1)]) {
+        for other in others
+            .map(str::to_owned)
+            .into_iter()
+            .chain(["03", "19"].map(|cost| SECRET.replacen("04", cost, 1)))
+        {
             let (_directory, path) = file(&format!("ann:{SECRET}\nann:{other}\nbob:{SECRET}\n"));
             let users = open(&path);
             assert!(!is_right(&users, "ann", "secret").await, "{other}: the last line counts");

@@ -139,7 +139,14 @@ fn read<T: 'static>(path: &Path, parse: &Parse<T>) -> (Result<T, FileProblem>, S
         file.read_to_end(&mut bytes)?;
         parse(&bytes).map_err(FileProblem::Content)
     });
-    (value, seen)
+    match &value {
+        // What passes by itself, such as a failing disk, has to be tried again though the file stays as it is.
+        Err(FileProblem::Io(error)) => {
+            let seen = Seen::Unreadable(error.kind());
+            (value, seen)
+        }
+        _ => (value, seen),
+    }
 }
 
 impl Seen {
@@ -198,6 +205,16 @@ mod tests {
         assert_eq!(*number.current().await, 33);
         fs::write(&path, "4444").unwrap();
         assert_eq!(*number.current().await, 4444);
+    }
+
+    #[test]
+    fn what_can_be_opened_and_not_read_is_tried_again() {
+        // A directory: it is opened, and its bytes cannot be read.
+        let directory = tempfile::tempdir().unwrap();
+        let parse: Box<Parse<u32>> = Box::new(|_| Ok(1));
+        let (value, seen) = read(directory.path(), &parse);
+        assert!(matches!(value, Err(FileProblem::Io(_))));
+        assert!(matches!(seen, Seen::Unreadable(_)), "{seen:?}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use registry_store::options::Random;
 use sha2::Sha256;
 use tokio::time::Instant;
 
-/// How long a password that was right need not be verified again.
+/// For how long after its last use a password that was right need not be verified again.
 const LIFETIME: Duration = Duration::from_secs(10 * 60);
 
 /// How many are remembered; the one that was used longest ago makes room.
@@ -46,11 +46,16 @@ impl Verified {
         mac.finalize().into_bytes().into()
     }
 
-    /// Was it right, not long ago?
+    /// Was it right, not long ago? If so it is remembered on: that nobody has to wait for bcrypt again and again, and a
+    /// hash that changes is another mark.
     pub(super) fn holds(&self, mark: &Mark) -> bool {
         let mut until = self.until();
-        match until.get(mark) {
-            Some(until) if Instant::now() < *until => return true,
+        let now = Instant::now();
+        match until.get_mut(mark) {
+            Some(until) if now < *until => {
+                *until = now + LIFETIME;
+                return true;
+            }
             Some(_) => {}
             None => return false,
         }
@@ -92,14 +97,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_right_is_forgotten_after_a_while() {
+    async fn what_was_right_is_forgotten_a_while_after_its_last_use() {
         let verified = Verified::new(&SystemRandom);
         let mark = verified.mark("ann", "secret", "hash");
         assert!(!verified.holds(&mark));
         verified.remember(mark);
-        advance(LIFETIME - Duration::from_secs(1)).await;
-        assert!(verified.holds(&mark), "a use does not lengthen it");
-        advance(Duration::from_secs(1)).await;
+        for _ in 0..2 {
+            advance(LIFETIME - Duration::from_secs(1)).await;
+            assert!(verified.holds(&mark), "a use lengthens it");
+        }
+        advance(LIFETIME).await;
         assert!(!verified.holds(&mark));
     }
 

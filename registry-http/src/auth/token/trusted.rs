@@ -34,8 +34,8 @@ impl TrustedKeys {
     /// Certificates in PEM, as Distribution's `rootcertbundle`.
     ///
     /// The key of each has two ids: that of libtrust, which Distribution 2.x takes, and its RFC 7638 thumbprint, which
-    /// 3.x takes. Whether it has expired is looked at only where it signs another: who names a key by its id trusts it
-    /// for as long as it is in the file.
+    /// 3.x takes. Whether a certificate of this file has expired is not looked at, also where it signs another: it is
+    /// trusted for as long as it is in the file. Those of a token's own chain are looked at.
     ///
     /// # Errors
     ///
