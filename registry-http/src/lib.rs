@@ -159,6 +159,7 @@ mod headers;
 #[cfg(feature = "serve")]
 mod idle;
 mod options;
+pub mod peer;
 mod range;
 mod refusal;
 #[cfg(feature = "serve")]

@@ -100,7 +100,7 @@ const HTTP: &[Monopoly] = &[
     Monopoly {
         what: "files",
         uses: Uses::Path(&["std::fs", "tokio::fs", "std::os", "rustix::fs"]),
-        homes: &["serve.rs", "cli/", "config/", "auth/"],
+        homes: &["serve/", "cli/", "config/", "auth/"],
         instead: "the protocol knows no files: go through the store, or read it at start",
     },
     Monopoly {

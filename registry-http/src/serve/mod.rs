@@ -27,6 +27,8 @@ use crate::activity::Activity;
 use crate::connections::{Connections, Outcome};
 use crate::idle::Idle;
 
+pub use crate::peer::{ClientCertificate, OverTls, Peer};
+
 /// What connections may take, in time, in number and in memory.
 ///
 /// None of them bounds a transfer that moves, however slowly and for however long.
