@@ -135,12 +135,14 @@
 //! |---|---|---|
 //! | none (`default-features = false`) | the service, [`auth`], [`events`] | `http`, `tower`, and of `tokio` what works on any platform: no server, no network, no filesystem |
 //! | `serve` | `serve`: a listener for HTTP/1.1 and h2c | `hyper`, `hyper-util`, `rustix`, tokio's network |
-//! | `cli` (default) | the program `registry`; `config`: Distribution's `config.yml` | `serve`, `registry-store`'s `fs` and `s3`, `clap`, `saphyr-parser`, `tracing-subscriber`, tokio's signals |
+//! | `tls` | `serve::tls`: TLS at that listener, and the certificates of clients | `serve`, `rustls` with `ring`, `tokio-rustls`, `x509-parser` |
+//! | `cli` (default) | the program `registry`; `config`: Distribution's `config.yml` | `tls`, `registry-store`'s `fs` and `s3`, `clap`, `listenfd`, `saphyr-parser`, `tracing-subscriber`, tokio's signals |
 //! | `testing` | `testing`: a registry for tests of clients | `serve` |
 //!
 //! # What it leaves to others
 //!
-//! TLS, logging of requests and draining at shutdown are layers and servers around it. Faults of the storage are
+//! Logging of requests is a layer around it; TLS and draining at shutdown are the server's: `serve::Server` has both,
+//! and a server of your own puts who a client is into a request's extensions ([`peer`]). Faults of the storage are
 //! told to [`tracing`] as errors, and to clients only as "the storage failed".
 
 #[cfg(feature = "serve")]

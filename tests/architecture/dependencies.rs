@@ -36,6 +36,7 @@ const SERVER: &[&str] = &[
     "hyper-util",
     "mio",
     "rustix",
+    "rustls",
     "saphyr-parser",
     "signal-hook-registry",
     "socket2",
