@@ -58,8 +58,8 @@ const HTTP: &[&[&str]] = &[
     &["notifications", "metrics", "access_log", "health", "activity"],
     // Of a listener: a connection, and all of them.
     &["idle", "connections"],
-    &["config"],
     &["serve"],
+    &["config"],
     &["testing"],
     &["cli"],
 ];

@@ -15,6 +15,7 @@ mod check;
 mod configuration;
 mod environment;
 mod go_duration;
+mod http;
 mod keys;
 mod nearest;
 mod node;
@@ -25,6 +26,7 @@ mod scalar;
 mod secret;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod typed;
 mod yaml;
 
@@ -38,8 +40,9 @@ use crate::config::yaml::Quote;
 
 pub use crate::config::address::Address;
 pub use crate::config::configuration::{
-    Configuration, Driver, Filesystem, Http, LogLevel, Purging, Storage,
+    Configuration, Driver, Filesystem, LogLevel, Purging, Storage,
 };
+pub use crate::config::http::{Http, UnixSocket};
 pub use crate::config::origin::Origin;
 pub use crate::config::problem::Problem;
 pub use crate::config::s3::{Credentials, S3};
