@@ -9,4 +9,6 @@ mod referrers;
 mod s3;
 mod scale;
 mod scrub;
+mod sockets;
 mod starting;
+mod tls;

@@ -20,4 +20,5 @@ mod replicas;
 mod s3_servers;
 mod sessions;
 mod skopeo;
+mod tls;
 mod upload;
