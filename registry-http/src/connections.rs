@@ -105,6 +105,14 @@ impl Connections {
             activity.tell();
         }
     }
+
+    /// Ends those that are left at once, and tells how many they were.
+    pub(crate) async fn cut(&mut self) -> usize {
+        let left = self.tasks.len();
+        self.tasks.shutdown().await;
+        self.activities.clear();
+        left
+    }
 }
 
 fn report(ended: Result<Outcome, JoinError>) {

@@ -18,6 +18,7 @@ use registry_store::upload_id::UploadId;
 use registry_store::upload_status::UploadStatus;
 
 use crate::options::{Locations, Options};
+use crate::peer::OverTls;
 use crate::refusal::{Allow, Refusal};
 use crate::upload_secret::UploadSecret;
 use crate::upload_state;
@@ -546,7 +547,8 @@ fn encode(text: &str) -> impl fmt::Display {
 
 /// Scheme and host as the request itself says.
 fn asked(head: &Parts) -> Option<String> {
-    let scheme = head.uri.scheme_str().unwrap_or("http");
+    let over_tls = head.extensions.get::<OverTls>().map(|OverTls| "https");
+    let scheme = over_tls.or_else(|| head.uri.scheme_str()).unwrap_or("http");
     let host = head.uri.authority().map(Authority::as_str);
     let host = host.or_else(|| first_element(&head.headers, header::HOST.as_str()))?;
     let host: Authority = host.parse().ok()?;
@@ -567,8 +569,10 @@ fn origin(head: &Parts) -> Option<String> {
         .or_else(|| first_element(&head.headers, "x-forwarded-host"))
         .or_else(|| head.uri.authority().map(Authority::as_str))
         .or_else(|| first_element(&head.headers, header::HOST.as_str()))?;
+    let over_tls = head.extensions.get::<OverTls>().map(|OverTls| "https");
     let scheme = parameter("proto")
         .or_else(|| first_element(&head.headers, "x-forwarded-proto"))
+        .or(over_tls)
         .or_else(|| head.uri.scheme_str())
         .filter(|scheme| scheme.eq_ignore_ascii_case("https"))
         .map_or("http", |_| "https");
@@ -938,6 +942,31 @@ mod tests {
         );
         assert_eq!(base(Locations::At("https://four/x".to_owned()), "/r", &[]), "https://four/x");
         assert_eq!(base(Locations::At("https://four".to_owned()), "/r", &[]), "https://four");
+    }
+
+    #[test]
+    fn over_tls_addresses_begin_with_https_unless_a_proxy_says_otherwise() {
+        let base = |over_tls: bool, proto: Option<&str>, absolute: bool| {
+            let mut request = Request::builder().uri("/v2/").header("host", "one:5000");
+            if let Some(proto) = proto {
+                request = request.header("x-forwarded-proto", proto);
+            }
+            let (mut head, ()) = request.body(()).unwrap().into_parts();
+            if over_tls {
+                head.extensions.insert(OverTls);
+            }
+            let asked = Options { locations: Locations::FromRequest, ..Options::default() };
+            if absolute {
+                return Links::absolute(&Options::default(), &head).to_string();
+            }
+            Links::new(&asked, &head).to_string()
+        };
+        for absolute in [false, true] {
+            assert_eq!(base(true, None, absolute), "https://one:5000");
+            assert_eq!(base(false, None, absolute), "http://one:5000");
+        }
+        assert_eq!(base(false, Some("https"), false), "https://one:5000");
+        assert_eq!(base(true, Some("http"), false), "http://one:5000");
     }
 
     #[test]

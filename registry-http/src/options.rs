@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
+
 use crate::auth::Authorizer;
 use crate::events::EventSink;
 use crate::upload_secret::UploadSecret;
@@ -69,6 +71,9 @@ pub struct Options {
     /// For a proxy or router that passes paths on as they came. One that takes the prefix off needs
     /// [`Locations::Under`] instead.
     pub path_prefix: String,
+    /// What every answer has beside its own headers, such as `X-Content-Type-Options: nosniff` or CORS's. A header that an
+    /// answer has itself is left as it is. Not for those that say where a body ends. Default: none.
+    pub headers: HeaderMap,
     /// What the addresses of upload sessions are signed with, as Distribution does with its `http.secret`. Default:
     /// none, and they are not signed.
     ///
@@ -101,6 +106,7 @@ impl Default for Options {
             redirect: None,
             locations: Locations::Relative,
             path_prefix: String::new(),
+            headers: HeaderMap::new(),
             upload_secret: None,
             authorizer: None,
             events: None,
@@ -146,7 +152,8 @@ pub enum Locations {
     #[default]
     Relative,
     /// An address made of the request: scheme and host as `Forwarded` or `X-Forwarded-Proto` and
-    /// `X-Forwarded-Host` say, else as the request itself does, else `http`. A path if it names no host.
+    /// `X-Forwarded-Host` say, else as the request itself does: `https` [over TLS](crate::peer::OverTls), else `http`. A
+    /// path if it names no host.
     FromRequest,
     /// An address or path that all paths are put behind, such as `https://registry.example.com` or, where a
     /// router takes a prefix off, `/registry`; without a slash at its end.

@@ -40,6 +40,7 @@ const SERVER: &[&str] = &[
     "ring",
     "rustix",
     "rustls-webpki",
+    "rustls",
     "saphyr-parser",
     "signal-hook-registry",
     "socket2",

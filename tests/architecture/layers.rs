@@ -44,6 +44,8 @@ const STORE: &[&[&str]] = &[
 
 /// The modules of `registry-http`, lowest first.
 const HTTP: &[&[&str]] = &[
+    // Who is at the other end of a connection.
+    &["peer"],
     // What an embedder brings, and chooses.
     &["auth", "request_id", "upload_secret"],
     &["events"],
@@ -56,8 +58,8 @@ const HTTP: &[&[&str]] = &[
     &["notifications", "metrics", "access_log", "health", "activity"],
     // Of a listener: a connection, and all of them.
     &["idle", "connections"],
-    &["config"],
     &["serve"],
+    &["config"],
     &["testing"],
     &["cli"],
 ];

@@ -199,7 +199,11 @@ fn what_would_weaken_the_registry_does_not_start() {
     let place = Place::usual();
     for (name, value, parts) in [
         ("REGISTRY_AUTH", "htpasswd", ["REGISTRY_AUTH: auth.htpasswd.realm: expected", "none"]),
-        ("REGISTRY_HTTP_TLS_KEY", "/k", ["REGISTRY_HTTP_TLS_KEY: http.tls.key: refused", "TLS"]),
+        (
+            "REGISTRY_HTTP_TLS_KEY",
+            "/k",
+            ["REGISTRY_HTTP_TLS_KEY: http.tls.key: ", "expected http.tls.certificate"],
+        ),
     ] {
         // With a file and without.
         for mut command in [place.serve(), place.registry()] {
@@ -255,4 +259,30 @@ fn a_configuration_that_is_not_there_is_one_line() {
     let (status, line) = failure(place.serve().arg("another.yml"));
     assert_eq!(status, 2);
     says(&line, &["another.yml", "--help"]);
+}
+
+#[test]
+fn headers_of_the_configuration_are_on_every_answer_and_change_none_of_its_own() {
+    let place = Place::new(&format!(
+        "{USUAL}  headers:\n    X-Content-Type-Options: [nosniff]\n    Access-Control-Allow-Methods: [GET, HEAD]\n    \
+         Docker-Distribution-Api-Version: [mine]\n    Content-Type: [text/plain]\n"
+    ));
+    let registry = RegistryProcess::greeted(&mut place.serve());
+    for (method, path, status) in [
+        ("GET", "/v2/", 200),
+        ("GET", "/v2/a/tags/list", 404),
+        ("PUT", "/v2/", 405),
+        ("OPTIONS", "/v2/_catalog", 200),
+        ("POST", "/v2/a/blobs/uploads/", 202),
+    ] {
+        let answer = request(registry.address(), method, path);
+        assert_eq!(answer.status, status, "{method} {path}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+        let all = answer.headers.iter().map(|line| line.to_lowercase());
+        let all: Vec<String> = all.filter(|line| line.starts_with("access-control")).collect();
+        assert_eq!(all.len(), 2, "{all:?}");
+        assert_eq!(answer.header("docker-distribution-api-version"), Some("registry/2.0"));
+    }
+    let json = request(registry.address(), "GET", "/v2/_catalog");
+    assert!(json.header("content-type").unwrap().starts_with("application/json"));
 }

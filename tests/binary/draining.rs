@@ -9,6 +9,8 @@ use registry_tests::registry_process::RegistryProcess;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use crate::configuring::Place;
+
 const CONTENT: &[u8] = b"half of it, and the other half";
 
 /// A push of [`CONTENT`] whose body the server waits for: it has asked for it.
@@ -71,4 +73,34 @@ fn a_second_signal_ends_it_at_once() {
     registry.signal(Signal::INT);
     registry.log_line("registry: a second signal");
     assert_eq!(registry.wait().code(), Some(1), "requests were cut: that is no success");
+}
+
+#[test]
+fn what_is_not_finished_after_draintimeout_is_cut() {
+    let text =
+        "version: 0.1\nstorage: {inmemory: {}}\nhttp: {addr: '127.0.0.1:0', draintimeout: 300ms}\n";
+    let place = Place::new(text);
+    let mut registry = RegistryProcess::greeted(&mut place.serve());
+    let mut push = push_in_flight(registry.address());
+    registry.signal(Signal::TERM);
+    registry.log_line("draining");
+    let line = registry.log_line("registry: http.draintimeout");
+    assert!(line.contains("1 connections had requests in flight after 300ms"), "{line}");
+    // It is cut: nothing comes, or a reset.
+    assert_eq!(push.read(&mut [0]).unwrap_or(0), 0);
+    assert_eq!(registry.wait().code(), Some(1), "requests were cut: that is no success");
+}
+
+#[test]
+fn what_is_finished_before_draintimeout_is_a_success() {
+    let text =
+        "version: 0.1\nstorage: {inmemory: {}}\nhttp: {addr: '127.0.0.1:0', draintimeout: 1h}\n";
+    let place = Place::new(text);
+    let mut registry = RegistryProcess::greeted(&mut place.serve());
+    let mut push = push_in_flight(registry.address());
+    registry.signal(Signal::TERM);
+    registry.log_line("draining");
+    push.write_all(CONTENT).unwrap();
+    assert_eq!(answer(&mut push, true).status, 201);
+    assert_eq!(registry.wait().code(), Some(0));
 }

@@ -12,4 +12,6 @@ mod referrers;
 mod s3;
 mod scale;
 mod scrub;
+mod sockets;
 mod starting;
+mod tls;

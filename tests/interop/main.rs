@@ -21,4 +21,5 @@ mod replicas;
 mod s3_servers;
 mod sessions;
 mod skopeo;
+mod tls;
 mod upload;

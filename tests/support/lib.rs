@@ -4,6 +4,7 @@
 pub mod acknowledged;
 pub mod aside;
 pub mod backends;
+pub mod certificates;
 pub mod child;
 pub mod documents;
 pub mod image;
@@ -16,5 +17,6 @@ pub mod receiver;
 pub mod registry_process;
 pub mod s3;
 pub mod server;
+pub mod tls_client;
 pub mod tree;
 pub mod world;

@@ -42,9 +42,9 @@ impl RegistryProcess {
     pub fn greeted(command: &mut Command) -> Self {
         command.env_remove("RUST_LOG");
         let mut server = Server::start(command);
-        let listens = server.output_line("http://");
+        let listens = server.output_line("listens on");
         let address = listens
-            .rsplit("http://")
+            .rsplit("://")
             .next()
             .and_then(|address| address.trim().parse().ok())
             .unwrap_or_else(|| panic!("expected an address at the end of {listens:?}"));

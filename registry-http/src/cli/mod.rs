@@ -4,9 +4,11 @@ mod authentication;
 mod data_directory;
 mod flags;
 mod garbage_collect;
+mod listening;
 mod notifications;
 mod rate;
 mod referrers;
+mod reload;
 mod scrub;
 mod serve;
 mod settings;
@@ -42,7 +44,8 @@ const LOG_FILTER: &str = "RUST_LOG";
     after_help = "Logs go to standard error; RUST_LOG chooses what is logged (error, warn, info, debug, trace).\n\
                   REGISTRY_CONFIGURATION_PATH names a configuration where no argument does; any REGISTRY_A_B_C=value sets \
                   its key a.b.c to that YAML, with and without a file. Flags win over variables, these over the file.\n\
-                  SIGTERM or SIGINT finishes the requests in flight and ends; a second one ends at once."
+                  SIGTERM or SIGINT finishes the requests in flight and ends; a second one ends at once. SIGHUP reads \
+                  certificates again, as a change of their files does."
 )]
 struct CommandLine {
     #[command(subcommand)]

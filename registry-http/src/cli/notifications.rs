@@ -1,16 +1,17 @@
 //! Webhooks: what is asked for becomes a sink of events.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use http::Extensions;
 use registry_http::config;
 use registry_http::notifications::{Notifications, Options, Queues};
+use registry_http::peer::Peer;
 use registry_store::layout;
 use registry_store::store::Store;
 use tracing::warn;
 
 use super::Failure;
+use super::listening::At;
 
 const DIRECTORY: &str = "notifications.queue.directory";
 
@@ -44,8 +45,8 @@ fn below(root: &Path) -> PathBuf {
     root.join(layout::private().as_str()).join("notifications")
 }
 
-fn address_of(_: &Extensions) -> Option<String> {
-    None
+fn address_of(extensions: &Extensions) -> Option<String> {
+    extensions.get::<Peer>().map(ToString::to_string)
 }
 
 /// Begins to tell what is in the queues.
@@ -54,10 +55,10 @@ fn address_of(_: &Extensions) -> Option<String> {
 pub(super) async fn start(
     wanted: Wanted,
     store: &Store,
-    address: SocketAddr,
+    at: &At,
 ) -> Result<Notifications, Failure> {
     let Wanted { mut options, is_default } = wanted;
-    options.source = source(address);
+    options.source = source(at);
     if options.queues.directory.is_none() {
         warn!(
             "{DIRECTORY}: not said: events that wait for an endpoint are in memory, and gone when this ends"
@@ -74,10 +75,13 @@ pub(super) async fn start(
     }
 }
 
-/// Where events say they come from: this machine's name and the port, as in Distribution.
-fn source(address: SocketAddr) -> String {
+/// Where events say they come from: this machine's name and, if there is one, the port, as in Distribution.
+fn source(at: &At) -> String {
     let system = rustix::system::uname();
     let name = system.nodename().to_string_lossy();
-    let host = if name.is_empty() { address.ip().to_string() } else { name.into_owned() };
-    format!("{host}:{}", address.port())
+    match at {
+        At::Port(address) if name.is_empty() => address.to_string(),
+        At::Port(address) => format!("{name}:{}", address.port()),
+        At::Socket(_) => name.into_owned(),
+    }
 }

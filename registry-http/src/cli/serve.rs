@@ -1,22 +1,20 @@
 //! `registry serve`: a store at a port.
 
 use std::mem;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use registry_http::config::Address;
 use registry_http::events::EventSink;
-use registry_http::serve::serve_with;
+use registry_http::serve::Server;
+use registry_http::serve::tls::{Tls, TlsOptions};
 use registry_http::{Options, service};
 use registry_store::backend::ErrorKind;
 use registry_store::error::Error;
 use registry_store::store::Store;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -24,6 +22,8 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::flags::Flags;
+use super::listening::{self, At, Listening};
+use super::reload::{self, Reload};
 use super::settings::{self, Said, Settings};
 use super::storage::{self, Opened, Place, Purpose};
 use super::{Failure, authentication, log_to_stderr, notifications, say};
@@ -33,6 +33,8 @@ const FINISH_TIME: Duration = Duration::from_secs(10);
 
 /// How long endpoints are still told what is in their queues, if they take it.
 const TELL_TIME: Duration = Duration::from_secs(5);
+/// How often it is looked whether the files of certificates have changed.
+const LOOK_AT_CERTIFICATES: Duration = Duration::from_secs(5);
 
 /// What can be said of serving.
 #[derive(Args, Debug)]
@@ -47,8 +49,9 @@ pub(super) struct Arguments {
 
 /// Serves until a signal comes.
 ///
-/// Order: what is asked for is looked at, and users and keys are read → the address is ours → the storage is opened, a directory made if it was not
-/// there. So a start that fails at its settings, its secret or its address leaves nothing behind.
+/// Order: what is asked for is looked at, and users, keys and certificates are read → the address is ours → the storage is
+/// opened, a directory made if it was not there. So a start that fails at its settings, its secret or its address leaves
+/// nothing behind.
 pub(super) fn run(file: Option<&Path>, flags: &Flags) -> Result<(), Failure> {
     raise_limit_of_files();
     let mut settings = settings::settle(file, flags)?;
@@ -81,7 +84,15 @@ fn raise_limit_of_files() {
 
 async fn serve_until_told(mut settings: Settings) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
-    let (listener, address) = bind(&settings.address).await?;
+    let hangup = reload::hangup()?;
+    let mut reloads: Vec<Arc<dyn Reload>> = Vec::new();
+    let tls = settings.tls.as_ref().map(load_tls).transpose()?;
+    if let Some(tls) = &tls {
+        reloads.push(Arc::new(Certificates(tls.clone())));
+        tokio::spawn(tls.clone().watch(LOOK_AT_CERTIFICATES));
+    }
+    tokio::spawn(reload::at_each(hangup, reloads));
+    let Listening { sockets, at, file: _file } = listening::listen(&settings.place).await?;
     let purpose = if settings.options.read_only { Purpose::ReadOnly } else { Purpose::Serve };
     let opening = storage::open(settings.data, purpose);
     let Opened { backend, place } = tokio::select! {
@@ -101,24 +112,24 @@ async fn serve_until_told(mut settings: Settings) -> Result<(), Failure> {
         tokio::spawn(async move { store.maintenance().await });
     }
     let notifications = match settings.notifications {
-        Some(wanted) => Some(Arc::new(notifications::start(wanted, &store, address).await?)),
+        Some(wanted) => Some(Arc::new(notifications::start(wanted, &store, &at).await?)),
         None => None,
     };
     let told = notifications.clone();
     settings.options.events = told.map(|told| told as Arc<dyn EventSink>);
 
-    greet(address, &place, &settings.options);
+    greet(&at, tls.is_some(), &place, &settings.options);
     let (drain, draining) = oneshot::channel();
     let service = service(store.clone(), settings.options);
-    let mut serving = pin!(serve_with(settings.limits, listener, service, async {
+    let server = Server { limits: settings.limits, h2c: settings.h2c, tls };
+    let mut serving = pin!(server.serve(sockets, service, async {
         // The sender is never dropped unused before `serving` is.
         let _ = draining.await;
     }));
-    let ended = |outcome: std::io::Result<()>| {
-        outcome.map_err(|error| Failure::new(format!("cannot accept connections: {error}")))
-    };
     tokio::select! {
-        outcome = &mut serving => return ended(outcome),
+        outcome = &mut serving => {
+            return outcome.map_err(|error| Failure::new(format!("cannot accept connections: {error}")));
+        }
         name = signals.next() => info!("{name}: ending; a second signal ends at once"),
     }
     let _ = drain.send(());
@@ -131,7 +142,7 @@ async fn serve_until_told(mut settings: Settings) -> Result<(), Failure> {
         outcome
     };
     tokio::select! {
-        outcome = ending => ended(outcome),
+        outcome = ending => outcome.map_err(|error| Failure::new(format!("http.draintimeout: {error}"))),
         name = signals.next() => Err(Failure::new(format!(
             "a second signal ({name}) came before the requests in flight were finished: they were cut"
         ))),
@@ -154,6 +165,24 @@ async fn keep_collectors_away(store: &Store) -> Result<(), Failure> {
     Ok(())
 }
 
+fn load_tls(wanted: &Said<TlsOptions>) -> Result<Tls, Failure> {
+    let tls = Tls::load(wanted.value.clone());
+    tls.map_err(|error| Failure::new(format!("no TLS: {error} (see {})", wanted.by)))
+}
+
+/// Those of TLS.
+struct Certificates(Tls);
+
+impl Reload for Certificates {
+    fn name(&self) -> &'static str {
+        "certificates"
+    }
+
+    fn reload(&self) -> Result<bool, String> {
+        self.0.reload().map_err(|error| error.to_string())
+    }
+}
+
 /// Waits for work that outlives its request, such as a commit whose client has left; not for ever.
 async fn finish(work: impl Future<Output = ()>) {
     if timeout(FINISH_TIME, work).await.is_err() {
@@ -161,38 +190,38 @@ async fn finish(work: impl Future<Output = ()>) {
     }
 }
 
-async fn bind(wanted: &Said<Address>) -> Result<(TcpListener, SocketAddr), Failure> {
-    let listen = async {
-        let listener = match (wanted.value.known(), wanted.value.name()) {
-            (Some(addresses), _) => TcpListener::bind(addresses.as_slice()).await?,
-            (None, name) => TcpListener::bind(name.expect("it is known, or a name")).await?,
-        };
-        let address = listener.local_addr()?;
-        Ok((listener, address))
-    };
-    listen.await.map_err(|error: std::io::Error| {
-        Failure::new(format!(
-            "cannot listen on {}: {error}; expected a free port at an address of this machine (see {})",
-            wanted.value, wanted.by
-        ))
-    })
-}
-
 /// Where it is, where the data is, and what to do first.
-fn greet(address: SocketAddr, place: &Place, options: &Options) {
-    say(format_args!("registry listens on http://{address}"));
+fn greet(at: &At, tls: bool, place: &Place, options: &Options) {
+    let scheme = if tls { "https" } else { "http" };
+    match at {
+        At::Port(address) => say(format_args!("registry listens on {scheme}://{address}")),
+        At::Socket(path) => {
+            say(format_args!("registry listens on {scheme}+unix:{}", path.display()));
+        }
+    }
     say(place);
-    say(format_args!("try:                {}", first_step(address, options)));
+    say(format_args!("try:                {}", first_step(at, tls, options)));
 }
 
-/// One line that works as it is.
-fn first_step(address: SocketAddr, options: &Options) -> String {
+/// One line that works as it is; with TLS, where the certificate is known.
+fn first_step(at: &At, tls: bool, options: &Options) -> String {
+    let scheme = if tls { "https" } else { "http" };
+    let catalog = format!("{}/v2/_catalog", options.path_prefix);
+    let address = match at {
+        At::Port(address) => address,
+        At::Socket(path) => {
+            let path = path.display();
+            return format!("curl --unix-socket {path} {scheme}://localhost{catalog}");
+        }
+    };
     // `localhost` stands for every interface: it is one of them, and docker speaks plain HTTP to it unasked.
     let here = address.ip().is_unspecified();
     let host = if here { format!("localhost:{}", address.port()) } else { address.to_string() };
     // Clients of images know of no prefix.
     if options.read_only || !options.path_prefix.is_empty() {
-        format!("curl http://{host}{}/v2/_catalog", options.path_prefix)
+        format!("curl {scheme}://{host}{catalog}")
+    } else if tls {
+        format!("skopeo copy docker://hello-world docker://{host}/hello")
     } else if here || address.ip().is_loopback() {
         format!(
             "docker pull hello-world && docker tag hello-world {host}/hello && docker push {host}/hello"

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use registry_http::Options;
 use registry_http::config::{
     self, Address, Auth, Configuration, Driver, Loaded, LogLevel, PATH_VARIABLE, Problem,
+    UnixSocket,
 };
 use registry_http::serve::Limits;
+use registry_http::serve::tls::TlsOptions;
 use registry_store::backend::s3::S3Options;
 use registry_store::options::StoreOptions;
 
@@ -20,7 +22,10 @@ const ROOT: &str = "storage.filesystem.rootdirectory";
 /// All that `serve` needs to know.
 #[derive(Debug)]
 pub(super) struct Settings {
-    pub(super) address: Said<Address>,
+    pub(super) place: Place,
+    pub(super) tls: Option<Said<TlsOptions>>,
+    /// HTTP/2 is spoken without TLS.
+    pub(super) h2c: bool,
     pub(super) data: Data,
     /// Who is let in. The files of users and keys are not read yet.
     pub(super) auth: Option<Said<Auth>>,
@@ -34,6 +39,15 @@ pub(super) struct Settings {
     pub(super) notifications: Option<Wanted>,
     /// What has no effect, to be told of.
     pub(super) warnings: Vec<Problem>,
+}
+
+/// Where it is to listen, unless systemd hands over sockets.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// At a port.
+    Port(Said<Address>),
+    /// At a unix socket.
+    Socket(Said<UnixSocket>),
 }
 
 /// Where bytes are kept.
@@ -61,7 +75,7 @@ pub(super) fn settle(file: Option<&Path>, flags: &Flags) -> Result<Settings, Fai
     if let Some(file) = &flags.secret_file {
         options.upload_secret = Some(upload_secret::in_file(file)?);
     }
-    let mut limits = Limits::default();
+    let mut limits = Limits { drain: configuration.http.drain, ..Limits::default() };
     flags.bound(&mut limits, &mut options);
     let data = data(&loaded, flags.root.as_deref())?;
     let root = match &data {
@@ -69,7 +83,9 @@ pub(super) fn settle(file: Option<&Path>, flags: &Flags) -> Result<Settings, Fai
         _ => None,
     };
     Ok(Settings {
-        address: address(&loaded, flags),
+        place: place(&loaded, flags),
+        tls: tls(&loaded),
+        h2c: configuration.http.h2c,
         auth: auth(&loaded),
         notifications: notifications::wanted(&configuration.notifications, root),
         data,
@@ -82,14 +98,23 @@ pub(super) fn settle(file: Option<&Path>, flags: &Flags) -> Result<Settings, Fai
     })
 }
 
-fn address(loaded: &Loaded, flags: &Flags) -> Said<Address> {
+fn place(loaded: &Loaded, flags: &Flags) -> Place {
+    let http = &loaded.configuration.http;
     if let Some(address) = flags.addr {
-        return Said { value: address.into(), by: "--addr".to_owned() };
+        return Place::Port(Said { value: address.into(), by: "--addr".to_owned() });
     }
-    match &loaded.configuration.http.address {
+    if let Some(socket) = &http.socket {
+        return Place::Socket(Said { value: socket.clone(), by: by(loaded, "http.addr") });
+    }
+    Place::Port(match &http.address {
         Some(address) => Said { value: address.clone(), by: by(loaded, "http.addr") },
         None => Said { value: Flags::ADDRESS.into(), by: "--addr".to_owned() },
-    }
+    })
+}
+
+fn tls(loaded: &Loaded) -> Option<Said<TlsOptions>> {
+    let value = loaded.configuration.http.tls.clone()?;
+    Some(Said { value, by: by(loaded, "http.tls.certificate") })
 }
 
 /// Where a configuration says that bytes are kept, for who looks after them and does not serve. The file may be named by

@@ -5,18 +5,17 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::address::Address;
 use super::auth::{self, Auth};
 use super::go_duration::GoDuration;
+use super::http::{self, Http};
 use super::node::Node;
 use super::notifications::{self, Notifications};
 use super::origin::Origin;
 use super::problem::Problem;
 use super::s3::{self, S3};
-use super::said::{said, there};
-use super::secret::Secret;
+use super::said::there;
 use super::typed::typed;
-use crate::options::{Locations, Options, Redirect};
+use crate::options::{Options, Redirect};
 use crate::upload_secret::UploadSecret;
 
 /// Everything that a configuration can say and that is implemented, each with its default if it does not.
@@ -83,19 +82,6 @@ pub struct Purging {
     pub interval: Duration,
 }
 
-/// `http`.
-#[derive(Clone, Debug)]
-pub struct Http {
-    /// `addr`. `None`: not said.
-    pub address: Option<Address>,
-    /// `secret`, if it is not empty.
-    pub secret: Option<Secret>,
-    /// `prefix`, without a slash at its end.
-    pub prefix: String,
-    /// `host` and `relativeurls`.
-    pub locations: Locations,
-}
-
 /// `log.level`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -124,6 +110,7 @@ impl Configuration {
             tags_max: self.tags_max,
             locations: self.http.locations.clone(),
             path_prefix: self.http.prefix.clone(),
+            headers: self.http.headers.clone(),
             upload_secret: secret.and_then(|secret| UploadSecret::new(secret.reveal())),
             ..defaults
         }
@@ -184,7 +171,7 @@ struct Document {
     loglevel: Option<LogLevel>,
     storage: StorageSection,
     auth: auth::Section,
-    http: HttpSection,
+    http: http::Section,
     notifications: notifications::Section,
     catalog: CatalogSection,
     tags: TagsSection,
@@ -257,16 +244,6 @@ struct PurgingSection {
 #[serde(default)]
 struct ReadOnlySection {
     enabled: Option<bool>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct HttpSection {
-    addr: Option<String>,
-    prefix: Option<String>,
-    host: Option<String>,
-    secret: Option<Secret>,
-    relativeurls: Option<bool>,
 }
 
 #[derive(Default, Deserialize)]
@@ -435,71 +412,4 @@ impl PurgingSection {
             interval: positive("interval", self.interval, Duration::from_hours(24))?,
         })
     }
-}
-
-impl HttpSection {
-    fn resolve(
-        self,
-        document: &Node,
-        file: Option<&Origin>,
-        warnings: &mut Vec<Problem>,
-    ) -> Result<Http, Problem> {
-        let origin = |name: &str| {
-            let entry = document.find(&format!("http.{name}"));
-            entry.expect("it was read from there").node.origin.clone()
-        };
-        let address = said(self.addr)
-            .map(Address::try_from)
-            .transpose()
-            .map_err(|what| Problem::new(&origin("addr"), "http.addr", what))?;
-        let prefix = self.prefix.unwrap_or_default();
-        let prefix = prefix.trim_end_matches('/');
-        if !prefix.is_empty() && !is_path(prefix) {
-            let what = format!("expected a path such as /registry/, found `{prefix:.80}`");
-            return Err(Problem::new(&origin("prefix"), "http.prefix", what));
-        }
-        let host = said(self.host).map(|host| base(&host).map_err(|what| (host, what))).transpose();
-        let host = match host {
-            Ok(base) => base,
-            // Without a scheme Distribution passes it over, and says nothing.
-            Err((host, what)) if !host.contains(':') => {
-                let what = format!("passed over: {what}");
-                warnings.push(Problem::new(&origin("host"), "http.host", what));
-                None
-            }
-            Err((_, what)) => return Err(Problem::new(&origin("host"), "http.host", what)),
-        };
-        // Distribution's default makes whole addresses of what the client or its proxy asked for; ours makes paths.
-        let relative = self.relativeurls.unwrap_or(file.is_none());
-        let locations = match host {
-            Some(base) => Locations::At(base),
-            None if relative => Locations::Relative,
-            None => Locations::FromRequest,
-        };
-        let secret = self.secret.filter(|secret| !secret.reveal().is_empty());
-        Ok(Http { address, secret, prefix: prefix.to_owned(), locations })
-    }
-}
-
-/// An address that locations can be put behind, without a slash at its end.
-fn base(host: &str) -> Result<String, String> {
-    let behind = host.strip_prefix("http://").or_else(|| host.strip_prefix("https://"));
-    let good = behind.is_some_and(|behind| {
-        let (authority, path) = behind.split_at(behind.find('/').unwrap_or(behind.len()));
-        !authority.is_empty()
-            && authority
-                .bytes()
-                .all(|byte| byte.is_ascii_graphic() && !b"@?#\\\"<>".contains(&byte))
-            && (path.is_empty() || is_path(path))
-    });
-    if good {
-        return Ok(host.trim_end_matches('/').to_owned());
-    }
-    Err("expected an address such as https://registry.example.com, found another form".to_owned())
-}
-
-/// What can stand in front of `/v2/` and in a header as it is.
-fn is_path(path: &str) -> bool {
-    let fine = |byte: u8| byte.is_ascii_graphic() && !b"?#\\\"<>^`{|}".contains(&byte);
-    path.starts_with('/') && path.bytes().all(fine)
 }

@@ -53,8 +53,8 @@ const fn refused(key: &'static str, idle: Idle, missing: &'static str) -> Known 
 const EMPTY: Idle = Idle::Values(&[]);
 const NO_AUTH: &str =
     "there is no such kind of authentication here: expected htpasswd, token, silly or none";
-const NO_TLS: &str =
-    "there is no TLS yet: passwords and content would go over the network in the clear";
+const NO_ACME: &str = "certificates are not fetched from Let's Encrypt: expected http.tls.certificate and key, files that \
+                       another program may renew while it serves";
 const NO_DRIVER: &str = "there is no such storage driver here: expected filesystem, inmemory or s3";
 const NO_MIDDLEWARE: &str =
     "there is no middleware: what it guards or changes would be served as it is";
@@ -139,42 +139,25 @@ const TABLE: &[Known] = &[
     refused("auth.*", Idle::Never, NO_AUTH),
     refused("middleware.*", Idle::Disabled, NO_MIDDLEWARE),
     in_force("http.addr"),
-    refused("http.net", Idle::Values(&["tcp"]), "only tcp can be listened on yet"),
+    in_force("http.net"),
+    // Ours.
+    in_force("http.socketmode"),
     in_force("http.prefix"),
     in_force("http.host"),
     in_force("http.secret"),
     in_force("http.relativeurls"),
-    passed_over(
-        "http.draintimeout",
-        EMPTY,
-        "requests in flight are finished, however long they take",
-    ),
-    refused("http.tls.certificate", EMPTY, NO_TLS),
-    refused("http.tls.key", EMPTY, NO_TLS),
-    refused(
-        "http.tls.clientcas",
-        EMPTY,
-        "certificates of clients are not asked for yet: anybody could connect",
-    ),
-    refused("http.tls.letsencrypt.*", EMPTY, NO_TLS),
-    refused("http.letsencrypt", EMPTY, NO_TLS),
-    // They shape the TLS that the keys above switch on, and are nothing without it.
-    passed_over("http.tls.minimumtls", EMPTY, "there is no TLS"),
-    passed_over("http.tls.ciphersuites", EMPTY, "there is no TLS"),
-    passed_over("http.tls.clientauth", EMPTY, "there is no TLS"),
-    // What browsers are told. No client of a registry looks at them, and none of them lets anybody in or keeps anybody
-    // out: without CORS a browser refuses more, and HSTS means nothing without TLS, which is refused by itself.
-    passed_over("http.headers", EMPTY, "answers have no more headers than the protocol's"),
-    passed_over(
-        "http.http2.disabled",
-        Idle::Values(&["false"]),
-        "HTTP/2 is spoken with whoever begins with it",
-    ),
-    passed_over(
-        "http.h2c.enabled",
-        Idle::Values(&["true", "false"]),
-        "HTTP/2 is spoken with whoever begins with it",
-    ),
+    in_force("http.draintimeout"),
+    in_force("http.tls.certificate"),
+    in_force("http.tls.key"),
+    in_force("http.tls.clientcas"),
+    in_force("http.tls.clientauth"),
+    in_force("http.tls.minimumtls"),
+    in_force("http.tls.ciphersuites"),
+    refused("http.tls.letsencrypt.*", EMPTY, NO_ACME),
+    refused("http.letsencrypt", EMPTY, NO_ACME),
+    in_force("http.headers"),
+    in_force("http.http2.disabled"),
+    in_force("http.h2c.enabled"),
     passed_over("http.debug", EMPTY, "there is no debug server and there are no metrics yet"),
     in_force("notifications.endpoints"),
     in_force("notifications.events.includereferences"),

@@ -16,6 +16,7 @@ mod check;
 mod configuration;
 mod environment;
 mod go_duration;
+mod http;
 mod keys;
 mod nearest;
 mod node;
@@ -28,6 +29,7 @@ mod scalar;
 mod secret;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod typed;
 mod yaml;
 
@@ -42,8 +44,9 @@ use crate::config::yaml::Quote;
 pub use crate::config::address::Address;
 pub use crate::config::auth::{Auth, Token};
 pub use crate::config::configuration::{
-    Configuration, Driver, Filesystem, Http, LogLevel, Purging, Storage,
+    Configuration, Driver, Filesystem, LogLevel, Purging, Storage,
 };
+pub use crate::config::http::{Http, UnixSocket};
 pub use crate::config::notifications::Notifications;
 pub use crate::config::origin::Origin;
 pub use crate::config::problem::Problem;

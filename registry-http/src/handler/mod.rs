@@ -12,7 +12,7 @@ mod uploads;
 
 use http::header::CONNECTION;
 use http::request::Parts;
-use http::{HeaderValue, Method, Response, Version};
+use http::{HeaderMap, HeaderValue, Method, Response, Version};
 use registry_store::digest::Digest;
 use registry_store::error::Error;
 use registry_store::name::RepositoryName;
@@ -83,7 +83,19 @@ pub(crate) async fn answer(
     if body.is_coming() {
         tokio::spawn(body.discard());
     }
+    add(&options.headers, response.headers_mut());
     response
+}
+
+/// Adds headers, each with all of its values, where there is none of its name yet.
+fn add(more: &HeaderMap, headers: &mut HeaderMap) {
+    for name in more.keys() {
+        if !headers.contains_key(name) {
+            for value in more.get_all(name) {
+                headers.append(name, value.clone());
+            }
+        }
+    }
 }
 
 /// Order: the head is understood → whoever sent it may do this → it is done. What is refused by the first step

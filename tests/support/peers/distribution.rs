@@ -42,7 +42,7 @@ impl Distribution {
         let address = line
             .split("msg=\"listening on ")
             .nth(1)
-            .and_then(|rest| rest.split('"').next())
+            .and_then(|rest| rest.split(['"', ',']).next())
             .and_then(|address| address.parse().ok())
             .unwrap_or_else(|| panic!("expected an address in {line:?}"));
         Self { address, _server: server, _config: None }

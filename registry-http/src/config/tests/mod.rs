@@ -6,11 +6,13 @@ mod mistakes;
 mod notifications;
 mod s3;
 mod subsets;
+mod tls;
 
 use crate::config::origin::Origin;
 use crate::config::problem::Problem;
 use crate::config::{Auth, Driver, Loaded, load};
 use crate::options::Locations;
+use crate::serve::tls::TlsOptions;
 
 /// Reads a text as the file `c.yml`, with these variables.
 fn read(text: &str, variables: &[(&str, &str)]) -> Result<Loaded, Problem> {
@@ -62,6 +64,9 @@ fn summary(loaded: &Loaded) -> Vec<String> {
         Locations::Under(base) | Locations::At(base) => base,
     };
     let dash = || "-".to_owned();
+    let tls = |it: &TlsOptions| {
+        format!("{:?},{},{}", it.minimum, it.certificate.display(), it.key.display())
+    };
     vec![
         format!("driver={driver}"),
         format!("addr={}", http.address.as_ref().map_or_else(dash, ToString::to_string)),
@@ -72,6 +77,14 @@ fn summary(loaded: &Loaded) -> Vec<String> {
         format!("purge={purge}"),
         format!("locations={locations}"),
         format!("prefix={}", http.prefix),
+        format!("tls={}", http.tls.as_ref().map_or_else(dash, tls)),
+        format!(
+            "socket={}",
+            http.socket.as_ref().map_or_else(dash, |it| it.path.display().to_string())
+        ),
+        format!("h2c={}", http.h2c),
+        format!("drain={}", http.drain.map_or_else(dash, |limit| limit.as_secs().to_string())),
+        format!("headers={}", http.headers.len()),
         format!("secret={}", if http.secret.is_some() { "yes" } else { "no" }),
         format!("level={}", configuration.log_level.map_or("-", |level| level.as_str())),
         format!("catalog={}", configuration.catalog_max),

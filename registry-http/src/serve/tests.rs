@@ -1,0 +1,275 @@
+//! What connections take, with the clock stopped.
+
+use std::future::pending;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::service::TowerToHyperService;
+use registry_store::backend::MemoryBackend;
+use registry_store::digest::Digest;
+use registry_store::options::StoreOptions;
+use registry_store::store::Store;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::connection::{Manner, Protocols, answer};
+use super::limits::Limits;
+use super::listener::Listener;
+use super::serve_with;
+use crate::activity::Activity;
+use crate::connections::Outcome;
+use crate::idle::Idle;
+use crate::options::Options;
+use crate::peer::Peer;
+use crate::service;
+
+const HEAD: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_secs(300);
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_hours(24);
+
+fn registry() -> Store {
+    Store::new(Arc::new(MemoryBackend::new()), StoreOptions::default())
+}
+
+/// A connection, by its client's end.
+fn connect(registry: &Store, limits: Limits) -> (DuplexStream, JoinHandle<Outcome>) {
+    let (client, server) = duplex(16 << 10);
+    let activity = Activity::new(Arc::default());
+    let stream = Idle::new(server, limits.idle, Arc::clone(&activity));
+    let service = TowerToHyperService::new(service(registry.clone(), Options::default()));
+    let manner = Manner {
+        protocols: Protocols::new(&limits),
+        head: limits.head,
+        h2c: true,
+        #[cfg(feature = "tls")]
+        tls: None,
+    };
+    let answering = answer(manner, stream, Peer::Unix, service, activity);
+    (client, tokio::spawn(answering))
+}
+
+/// How long the server keeps a client that has nothing more to say.
+async fn kept(answering: JoinHandle<Outcome>) -> Duration {
+    let started = Instant::now();
+    let _ = answering.await.unwrap();
+    started.elapsed()
+}
+
+async fn push(registry: &Store, content: Vec<u8>) -> String {
+    let digest = Digest::sha256(&content);
+    let request = Request::post(format!("/v2/app/blobs/uploads/?digest={digest}"));
+    let request = request.body(Full::new(Bytes::from(content))).unwrap();
+    let service = service(registry.clone(), Options::default());
+    let pushed = tower::ServiceExt::oneshot(service, request).await.unwrap();
+    assert_eq!(pushed.status(), 201);
+    format!("/v2/app/blobs/{digest}")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_without_a_request_is_closed_in_time_however_slowly_one_comes() {
+    let registry = registry();
+    for sent in ["", "G", "GET /v2/ HTTP/1.1\r\nHost: x\r\n", "PRI * HTTP/2.0\r\n"] {
+        let (mut client, answering) = connect(&registry, Limits::default());
+        client.write_all(sent.as_bytes()).await.unwrap();
+        let kept = kept(answering).await;
+        assert!((HEAD..=HEAD + SECOND).contains(&kept), "{sent:?}: {kept:?}");
+    }
+
+    let heads = ["GET /v2/ HTTP/1.1\r\nA: ", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"];
+    for head in heads {
+        let (mut client, answering) = connect(&registry, Limits::default());
+        client.write_all(head.as_bytes()).await.unwrap();
+        let dripping = tokio::spawn(async move {
+            while client.write_all(b"\0".as_slice()).await.is_ok() {
+                sleep(HEAD / 7).await;
+            }
+        });
+        let kept = kept(answering).await;
+        assert!(kept <= HEAD + SECOND, "{head:?}: {kept:?}");
+        dripping.abort();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_kept_for_so_long_after_an_answer_and_no_longer() {
+    let (mut client, answering) = connect(&registry(), Limits::default());
+    for _ in 0..3 {
+        sleep(HEAD - SECOND).await;
+        client.write_all(b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        while !read_some(&mut client).await.ends_with("{}") {}
+    }
+    assert_eq!(kept(answering).await, HEAD);
+
+    let (client, answering) = connect(&registry(), Limits::default());
+    let client = TokioIo::new(client);
+    let (mut sender, driver) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), client).await.unwrap();
+    let driver = tokio::spawn(driver);
+    for _ in 0..3 {
+        sleep(HEAD - SECOND).await;
+        let request = Request::get("http://x/v2/").body(Full::<Bytes>::default()).unwrap();
+        let answer = sender.send_request(request).await.unwrap();
+        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "{}");
+    }
+    assert_eq!(kept(answering).await, HEAD);
+    driver.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_limits_nothing_is_closed() {
+    let limits = Limits { head: None, idle: None, ..Limits::default() };
+    for sent in ["", "GET /v2/ HTTP/1.1\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+        let (mut client, mut answering) = connect(&registry(), limits);
+        client.write_all(sent.as_bytes()).await.unwrap();
+        assert!(timeout(100 * DAY, &mut answering).await.is_err(), "{sent:?}");
+    }
+}
+
+async fn read_some(client: &mut DuplexStream) -> String {
+    let mut read = Vec::with_capacity(8 << 10);
+    assert_ne!(client.read_buf(&mut read).await.unwrap(), 0, "the server closed");
+    String::from_utf8_lossy(&read).into_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_moves_a_byte_at_a_time_for_a_day_is_taken() {
+    let pause = Options::default().body_idle_timeout - SECOND;
+    let size = usize::try_from(DAY.as_secs() / pause.as_secs()).unwrap() + 1;
+    let content: Vec<u8> = (0..size).map(|at| at as u8).collect();
+    let digest = Digest::sha256(&content);
+    let post = format!("POST /v2/app/blobs/uploads/?digest={digest} HTTP/1.1\r\nHost: x\r\n");
+
+    let (mut client, _answering) = connect(&registry(), Limits::default());
+    let started = Instant::now();
+    let head = format!("{post}Content-Length: {size}\r\n\r\n");
+    client.write_all(head.as_bytes()).await.unwrap();
+    for byte in &content {
+        sleep(pause).await;
+        client.write_all(&[*byte]).await.unwrap();
+    }
+    assert!(started.elapsed() >= DAY);
+    let answer = read_some(&mut client).await;
+    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+}
+
+/// A MiB and more of an answer is in hand of the server when the storage is done with it.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_read_a_little_at_a_time_for_a_day_is_sent_to_its_end() {
+    let registry = registry();
+    let content: Vec<u8> = (0..3_000_000_u32).map(|at| (at / 7) as u8).collect();
+    let path = push(&registry, content.clone()).await;
+    let limits = Limits::default();
+    let (mut client, answering) = connect(&registry, limits);
+    let get = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+    client.write_all(get.as_bytes()).await.unwrap();
+    let started = Instant::now();
+    let mut read = Vec::with_capacity(4 << 20);
+    while !read.ends_with(&content[content.len() - 99..]) || read.len() < content.len() {
+        sleep(IDLE - SECOND).await;
+        let taken = (&mut client).take(8 << 10).read_buf(&mut read).await.unwrap();
+        assert_ne!(taken, 0, "cut after {} bytes and {:?}", read.len(), started.elapsed());
+    }
+    assert!(started.elapsed() >= DAY, "{:?}", started.elapsed());
+    assert!(read.ends_with(&content));
+    // And then it is as any other that waits for a request; the last of it lay in between for a while.
+    assert!(kept(answering).await <= HEAD);
+}
+
+#[tokio::test(start_paused = true)]
+async fn over_http_2_it_is_too() {
+    let registry = registry();
+    let content: Vec<u8> = (0..3_000_000_u32).map(|at| (at / 7) as u8).collect();
+    let path = push(&registry, content.clone()).await;
+    let (client, _answering) = connect(&registry, Limits::default());
+    let client = TokioIo::new(client);
+    let (mut sender, driver) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), client).await.unwrap();
+    tokio::spawn(driver);
+    let request = Request::get(format!("http://x{path}"));
+    let request = request.body(Full::<Bytes>::default()).unwrap();
+    let mut body = sender.send_request(request).await.unwrap().into_body();
+    let started = Instant::now();
+    let mut read = Vec::new();
+    while let Some(part) = body.frame().await {
+        read.extend_from_slice(&part.expect("it is not cut").into_data().unwrap());
+        sleep(2 * IDLE).await;
+    }
+    assert!(started.elapsed() >= DAY, "{:?}", started.elapsed());
+    assert_eq!(read, content);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_stops_reading_is_let_go_of_and_what_was_held_for_it() {
+    let registry = registry();
+    let path = push(&registry, vec![7; 5 << 20]).await;
+    let (mut client, answering) = connect(&registry, Limits::default());
+    let get = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+    client.write_all(get.as_bytes()).await.unwrap();
+    read_some(&mut client).await;
+    let kept = kept(answering).await;
+    assert!((IDLE - SECOND..=IDLE + SECOND).contains(&kept), "{kept:?}");
+}
+
+/// Connections over pipes.
+struct Pipes(mpsc::UnboundedReceiver<DuplexStream>);
+
+impl Listener for Pipes {
+    type Stream = DuplexStream;
+
+    async fn accept(&mut self) -> io::Result<(DuplexStream, Peer)> {
+        match self.0.recv().await {
+            Some(stream) => Ok((stream, Peer::Unix)),
+            None => pending().await,
+        }
+    }
+}
+
+/// A listener that is told to end while a push is in flight. Returns the client's end, and how it ends.
+async fn told_to_end(limits: Limits) -> (DuplexStream, JoinHandle<io::Result<()>>) {
+    let (sender, pipes) = mpsc::unbounded_channel();
+    let (end, ending) = oneshot::channel::<()>();
+    let service = service(registry(), Options::default());
+    let serving = tokio::spawn(serve_with(limits, Pipes(pipes), service, async {
+        let _ = ending.await;
+    }));
+    let (mut client, server) = duplex(16 << 10);
+    sender.send(server).unwrap();
+    let push = format!(
+        "POST /v2/a/blobs/uploads/?digest={} HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\
+         Expect: 100-continue\r\n\r\n",
+        Digest::sha256(b"abc")
+    );
+    client.write_all(push.as_bytes()).await.unwrap();
+    assert!(read_some(&mut client).await.starts_with("HTTP/1.1 100"));
+    end.send(()).unwrap();
+    (client, serving)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_in_flight_is_cut_when_draining_has_taken_too_long() {
+    let limits = Limits { drain: Some(7 * SECOND), ..Limits::default() };
+    let (mut client, serving) = told_to_end(limits).await;
+    let started = Instant::now();
+    let error = serving.await.unwrap().unwrap_err();
+    assert_eq!((error.kind(), started.elapsed()), (io::ErrorKind::TimedOut, 7 * SECOND));
+    assert_eq!(client.read(&mut [0]).await.unwrap_or(0), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_limit_what_is_in_flight_is_finished() {
+    for drain in [None, Some(DAY)] {
+        let (mut client, serving) = told_to_end(Limits { drain, ..Limits::default() }).await;
+        sleep(Options::default().body_idle_timeout - SECOND).await;
+        client.write_all(b"abc").await.unwrap();
+        assert!(read_some(&mut client).await.starts_with("HTTP/1.1 201"));
+        serving.await.unwrap().unwrap();
+    }
+}
