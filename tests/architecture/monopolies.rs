@@ -101,7 +101,14 @@ const HTTP: &[Monopoly] = &[
         what: "files",
         uses: Uses::Path(&["std::fs", "tokio::fs", "std::os", "rustix::fs"]),
         // The queues of notifications are files beside what is stored, which no backend has to know.
-        homes: &["serve/", "cli/", "config/", "auth/", "notifications/journal.rs"],
+        homes: &[
+            "serve/",
+            "cli/",
+            "config/",
+            "auth/",
+            "notifications/journal.rs",
+            "notifications/slot.rs",
+        ],
         instead: "the protocol knows no files: go through the store, or read it at start",
     },
     Monopoly {

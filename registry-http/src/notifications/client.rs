@@ -23,6 +23,9 @@ use super::endpoint::{self, Endpoint};
 /// How much of an answer is read, in bytes, so that the connection can go on. What it says is of no interest.
 const ANSWER: usize = 64 * 1024;
 
+/// How long the rest of an answer is waited for, once its status is known.
+const REST: Duration = Duration::from_millis(500);
+
 /// The way to an endpoint.
 #[async_trait]
 pub(super) trait Transport: Send + Sync + 'static {
@@ -70,17 +73,15 @@ impl Transport for Webhook {
             .body(Full::new(document))
             .expect("the address was looked at when it was read");
         request.headers_mut().extend(self.headers.clone());
-        let exchange = async {
-            let answer = self.client.request(request).await.map_err(|error| chain(&error))?;
-            let status = answer.status().as_u16();
-            // Longer ones end the connection, and no more.
-            let _ = Limited::new(answer.into_body(), ANSWER).collect().await;
-            Ok(status)
+        let answer = match timeout(self.timeout, self.client.request(request)).await {
+            Ok(answer) => answer.map_err(|error| chain(&error))?,
+            Err(_) => return Err(format!("no answer in {:?}", self.timeout)),
         };
-        match timeout(self.timeout, exchange).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(format!("no answer in {:?}", self.timeout)),
-        }
+        let status = answer.status().as_u16();
+        // What the endpoint did with the event is said. A rest that is longer, broken or late ends the connection, and no
+        // more.
+        let _ = timeout(REST, Limited::new(answer.into_body(), ANSWER).collect()).await;
+        Ok(status)
     }
 }
 
@@ -105,4 +106,39 @@ fn chain(error: &dyn Error) -> String {
         source = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::notifications::endpoint::Address;
+
+    #[tokio::test]
+    async fn an_answer_counts_by_its_head_whatever_becomes_of_the_rest() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}/", listener.local_addr().unwrap());
+        let answering = tokio::spawn(async move {
+            let mut open = Vec::new();
+            for head in ["200 X\r\nContent-Length: 5", "500 X\r\nTransfer-Encoding: chunked"] {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let read = stream.read(&mut [0; 4096]).await.unwrap();
+                assert!(read > 0);
+                stream.write_all(format!("HTTP/1.1 {head}\r\n\r\n").as_bytes()).await.unwrap();
+                // Nothing more comes.
+                open.push(stream);
+            }
+            open
+        });
+        let endpoint = Endpoint {
+            timeout: Duration::from_secs(10),
+            ..Endpoint::new("x", Address::parse(&address).unwrap())
+        };
+        let webhook = Webhook::new(&endpoint).unwrap();
+        assert_eq!(webhook.post(Bytes::from_static(b"{}")).await, Ok(200));
+        assert_eq!(webhook.post(Bytes::from_static(b"{}")).await, Ok(500));
+        answering.await.unwrap();
+    }
 }

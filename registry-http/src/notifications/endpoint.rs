@@ -16,13 +16,14 @@ use super::filter::Filter;
 /// Who is told: an entry of `notifications.endpoints`. Its `Debug` shows neither address nor headers.
 #[derive(Clone)]
 pub struct Endpoint {
-    /// What it is called in logs and counts; its queue on disk goes by it.
+    /// What it is called in logs and counts; its queue on disk goes by it, and by the address too where it is empty or
+    /// another's as well: such a queue is left behind when the address changes.
     pub name: String,
     /// Where events are sent.
     pub address: Address,
     /// What requests bear, such as `Authorization`. Secret.
     pub headers: HeaderMap,
-    /// How long a try may take, from the search for its address to the end of the answer. Default: 1 second.
+    /// How long a try may take, from the search for its address to the head of the answer. Default: 1 second.
     pub timeout: Duration,
     /// So many tries in a row are made without a pause. Default: 10.
     pub threshold: u32,

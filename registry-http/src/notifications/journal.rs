@@ -8,37 +8,40 @@
 //! ```
 //!
 //! A slot is one process's: a second process on the same directory, such as one that starts while the other ends, or
-//! another replica, takes the next. What it finds in slots that nobody holds, it takes over.
+//! another replica, takes the next. What is in slots that nobody holds, at its start or later, it takes over.
 //!
 //! # Order of writes, and what a crash leaves
 //!
 //! Records are appended and synced together, as many as came in while the last were written; a new file's name is synced
 //! before anything is in it. Files are never opened again to append: so a torn line is only ever the last of its file.
 //! The position is written in place and not synced; a file goes when all that is in it lies before the position. A
-//! process that is killed loses nothing that was appended. A power cut loses nothing that was synced, but may take the
-//! position back, by a file at the most: what was delivered since is delivered again.
+//! process that is killed loses nothing that was appended. A power cut loses nothing that was synced, but may take
+//! positions and removals back: what was delivered since is delivered again.
+//!
+//! What is taken over is appended to ours and synced → it is removed, or the position is moved past it, where it was.
+//! Between the two it is in both, and may be delivered twice.
+//!
+//! A write that failed is undone, so that it can be made again and again: a disk that is full is not filled by that.
 #![expect(clippy::disallowed_methods, reason = "the one home of the files of queues")]
 
-use std::collections::VecDeque;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind, Seek as _, SeekFrom, Write as _};
+use std::collections::{BTreeSet, VecDeque};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::record::{self, Record};
+use super::queue::Limits;
+use super::record::Record;
+use super::slot::{self, Abandoned, ENDING, Found};
 
-/// A file of records that is this long, in bytes, is followed by another.
+/// The most bytes in a file of records, unless it is one record.
 const SEGMENT: u64 = 1024 * 1024;
-
-/// How many processes can use one directory at once.
-const SLOTS: u32 = 1000;
-
-const LOCK: &str = "lock";
-const POSITION: &str = "position";
-const ENDING: &str = ".events";
 
 /// The files of one queue. Nothing in it is async: it is called where blocking is fine.
 #[derive(Debug)]
 pub(super) struct Journal {
+    /// Where the slots are.
+    place: PathBuf,
+    slot: u32,
     directory: PathBuf,
     /// Held as long as this is there.
     _lock: File,
@@ -46,8 +49,13 @@ pub(super) struct Journal {
     done: VecDeque<(u64, PathBuf)>,
     current: Option<Segment>,
     position: u64,
+    position_written: u64,
     position_file: Option<File>,
     segment_length: u64,
+    /// Makes a file that is not there yet, to append to.
+    create: fn(&Path) -> io::Result<File>,
+    /// Slots that are not looked at any more, as that failed.
+    passed_over: BTreeSet<u32>,
 }
 
 #[derive(Debug)]
@@ -70,105 +78,205 @@ pub(super) struct Opened {
     pub(super) damaged: u64,
 }
 
+/// What is in the files after a write.
+#[derive(Debug)]
+pub(super) struct Written {
+    /// All up to this number is in the files, or need not be; 0 if that is not known.
+    pub(super) last: u64,
+    /// The position in them is this, or further; 0 if that is not known.
+    pub(super) position: u64,
+    /// Whether all that was to be written is.
+    pub(super) outcome: io::Result<()>,
+}
+
+/// A search for what others left.
+#[derive(Debug, Default)]
+pub(super) struct Search {
+    /// Some of it.
+    pub(super) found: Option<Abandoned>,
+    /// What could not be looked at; it is not tried again.
+    pub(super) failed: Vec<(PathBuf, io::Error)>,
+}
+
 impl Journal {
     /// Opens the queue in `directory`, which is made if it is not there.
-    ///
-    /// Order, for what is taken over from slots that nobody holds: it is appended to ours and synced → it is removed
-    /// there. Between the two it is in both, and may be delivered twice.
     pub(super) fn open(directory: &Path) -> io::Result<Opened> {
-        Self::open_with(directory, SEGMENT)
-    }
-
-    fn open_with(directory: &Path, segment_length: u64) -> io::Result<Opened> {
-        make(directory)?;
-        let (slot, lock) = own_slot(directory)?;
+        slot::make(directory)?;
+        let (slot, lock) = slot::own_slot(directory)?;
         let own = directory.join(slot.to_string());
-        let found = Found::read(&own)?;
+        let found = Found::read(&own, None)?;
         let mut journal = Self {
+            place: directory.to_owned(),
+            slot,
             directory: own,
             _lock: lock,
-            done: found.segments.into(),
+            done: found.segments,
             current: None,
             position: found.position,
+            position_written: found.position,
             position_file: None,
-            segment_length,
+            segment_length: SEGMENT,
+            create,
+            passed_over: BTreeSet::new(),
         };
-        let (mut left, mut damaged) = (found.records, found.damaged);
-        let mut next = found.last.max(found.position) + 1;
+        let next = found.last.max(found.position) + 1;
         journal.remove_delivered()?;
-        for slot in slots(directory)?.into_iter().filter(|other| *other != slot) {
-            let other = directory.join(slot.to_string());
-            // Nobody else takes from it meanwhile.
-            let Some(_lock) = try_lock(&other)? else { continue };
-            let found = Found::read(&other)?;
-            damaged += found.damaged;
-            let taken: Vec<Record> = (next..)
-                .zip(found.records)
-                .map(|(number, record)| Record { number, ..record })
-                .collect();
-            next += taken.len() as u64;
-            journal.append(&taken)?;
-            left.extend(taken);
-            for (_, segment) in found.segments {
-                fs::remove_file(segment)?;
-            }
-        }
-        Ok(Opened { journal, left, next, damaged })
+        Ok(Opened { journal, left: found.records, next, damaged: found.damaged })
     }
 
-    /// Appends records, in the order of their numbers, and syncs them.
-    ///
-    /// If that fails, any of them may have been written; they can be appended again.
-    pub(super) fn append(&mut self, records: &[Record]) -> io::Result<()> {
-        let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(()) };
-        // Put back when all went well: behind a failure there may be half a line.
+    /// From now on it makes files so, and of this length.
+    #[cfg(test)]
+    pub(super) fn create_by(&mut self, create: fn(&Path) -> io::Result<File>, length: u64) {
+        (self.create, self.segment_length) = (create, length);
+    }
+
+    /// Notes that all up to `position` are delivered, or dropped; then appends records, in the order of their numbers, and
+    /// syncs them. If one of them fails, the other is done all the same; both can be asked for again.
+    pub(super) fn write(&mut self, records: &[Record], position: u64) -> Written {
+        // First what makes room.
+        let advanced = self.advance(position);
+        let mut last = 0;
+        let appended = self.append(records, &mut last);
+        if records.is_empty() {
+            last = position;
+        }
+        let position = if advanced.is_ok() { position } else { 0 };
+        Written { last, position, outcome: appended.and(advanced) }
+    }
+
+    fn append(&mut self, records: &[Record], last: &mut u64) -> io::Result<()> {
+        let mut rest = records;
+        while !rest.is_empty() {
+            let count = self.append_to_one(rest)?;
+            *last = rest[count - 1].number;
+            rest = &rest[count..];
+        }
+        Ok(())
+    }
+
+    /// Appends as many as go into one file, but one in any case, and syncs them. Returns how many.
+    fn append_to_one(&mut self, records: &[Record]) -> io::Result<usize> {
+        let first = records.first().map_or(0, |first| first.number);
+        // Put back when all went well.
         let mut segment = match self.current.take() {
             Some(current) if current.length < self.segment_length => current,
             full => {
                 self.done.extend(full.map(|full| (full.last, full.path)));
-                self.begin(first.number)?
+                self.begin(first)?
             }
         };
-        let lines: String = records.iter().map(Record::line).collect();
+        let (mut lines, mut count, mut last) = (String::new(), 0, first);
+        for record in records {
+            let line = record.line();
+            let length = segment.length + (lines.len() + line.len()) as u64;
+            if count > 0 && length > self.segment_length {
+                break;
+            }
+            lines.push_str(&line);
+            count += 1;
+            last = record.number;
+        }
         let outcome =
             segment.file.write_all(lines.as_bytes()).and_then(|()| segment.file.sync_data());
         if let Err(error) = outcome {
-            self.done.push_back((last.number, segment.path));
+            self.undo(segment, last);
             return Err(error);
         }
         segment.length += lines.len() as u64;
-        segment.last = last.number;
+        segment.last = last;
         self.current = Some(segment);
-        Ok(())
+        Ok(count)
+    }
+
+    /// Takes back what a failed write of records up to `last` may have left. The file is not written any more.
+    fn undo(&mut self, segment: Segment, last: u64) {
+        let Segment { path, length, .. } = segment;
+        let undone = match length {
+            0 => fs::remove_file(&path),
+            _ => OpenOptions::new().write(true).open(&path).and_then(|file| file.set_len(length)),
+        };
+        match undone {
+            Ok(()) if length == 0 => {}
+            Ok(()) => self.done.push_back((segment.last, path)),
+            // Any of them may be there; they count once when they are written again.
+            Err(_) => self.done.push_back((last, path)),
+        }
     }
 
     /// Notes that all up to `position` are delivered, or dropped.
-    pub(super) fn advance(&mut self, position: u64) -> io::Result<()> {
-        if position <= self.position {
+    fn advance(&mut self, position: u64) -> io::Result<()> {
+        self.position = self.position.max(position);
+        let written = self.write_position();
+        // Whatever became of that: they need not be kept.
+        self.remove_delivered().and(written)
+    }
+
+    fn write_position(&mut self) -> io::Result<()> {
+        if self.position == self.position_written {
             return Ok(());
         }
         let file = match self.position_file.take() {
             Some(file) => file,
-            None => OpenOptions::new()
-                .create(true)
-                .truncate(false)
-                .write(true)
-                .open(self.directory.join(POSITION))?,
+            None => slot::position_file(&self.directory)?,
         };
-        (&file).seek(SeekFrom::Start(0))?;
-        (&file).write_all(record::position_line(position).as_bytes())?;
+        slot::write_position(&file, self.position)?;
         self.position_file = Some(file);
-        self.position = position;
-        self.remove_delivered()
+        self.position_written = self.position;
+        Ok(())
+    }
+
+    /// Looks for what processes that ended have left, and reads as much of one's as there is room for.
+    pub(super) fn search(&mut self, room: Limits) -> Search {
+        let mut search = Search::default();
+        let slots = match slot::slots(&self.place) {
+            Ok(slots) => slots,
+            Err(error) => {
+                search.failed.push((self.place.clone(), error));
+                return search;
+            }
+        };
+        for slot in slots {
+            if slot == self.slot || self.passed_over.contains(&slot) {
+                continue;
+            }
+            let directory = self.place.join(slot.to_string());
+            match Abandoned::open(slot, &directory, room) {
+                Ok(None) => {}
+                Ok(found) => {
+                    search.found = found;
+                    break;
+                }
+                Err(error) => {
+                    self.passed_over.insert(slot);
+                    search.failed.push((directory, error));
+                }
+            }
+        }
+        search
+    }
+
+    /// So many records of it, from the first on, are in our files, synced: they are removed where they were.
+    pub(super) fn leave_behind(&mut self, abandoned: Abandoned, taken: usize) -> io::Result<()> {
+        let slot = abandoned.slot;
+        let outcome = abandoned.remove(taken);
+        if outcome.is_err() {
+            // Else it would be taken over again and again.
+            self.passed_over.insert(slot);
+        }
+        outcome
     }
 
     /// A file that nothing is in yet.
     fn begin(&self, first: u64) -> io::Result<Segment> {
         for attempt in 0..10_000 {
             let path = self.directory.join(format!("{first:020}-{attempt:04}{ENDING}"));
-            match OpenOptions::new().create_new(true).append(true).open(&path) {
+            match (self.create)(&path) {
                 Ok(file) => {
-                    sync_directory(&self.directory)?;
+                    if let Err(error) = slot::sync_directory(&self.directory) {
+                        // It is of no use. What became of it does not matter: it is empty.
+                        let _ = fs::remove_file(&path);
+                        return Err(error);
+                    }
                     return Ok(Segment { file, path, last: first, length: 0 });
                 }
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
@@ -191,138 +299,8 @@ impl Journal {
     }
 }
 
-/// The queues in `directory` but for those of these names, in which events wait that nobody delivers, and how many.
-pub(super) fn waiting(directory: &Path, names: &[String]) -> io::Result<Vec<(PathBuf, usize)>> {
-    let mut waiting = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        let is_ours =
-            entry.file_name().to_str().is_some_and(|name| names.iter().any(|it| it == name));
-        if is_ours || !entry.file_type()?.is_dir() {
-            continue;
-        }
-        let mut events = 0;
-        for slot in slots(&entry.path())? {
-            let slot = entry.path().join(slot.to_string());
-            if let Some(_lock) = try_lock(&slot)? {
-                events += Found::read(&slot)?.records.len();
-            }
-        }
-        if events > 0 {
-            waiting.push((entry.path(), events));
-        }
-    }
-    Ok(waiting)
-}
-
-/// What a slot holds.
-#[derive(Debug, Default)]
-struct Found {
-    /// What lies behind the position.
-    records: Vec<Record>,
-    /// The last number of any record, 0 if there is none.
-    last: u64,
-    position: u64,
-    /// The files, with the last number in each.
-    segments: Vec<(u64, PathBuf)>,
-    damaged: u64,
-}
-
-impl Found {
-    fn read(directory: &Path) -> io::Result<Self> {
-        // Without it, or with one that is not whole, all that is there counts as not delivered.
-        let position = match fs::read(directory.join(POSITION)) {
-            Ok(line) => record::read_position(&line).unwrap_or(0),
-            Err(error) if error.kind() == ErrorKind::NotFound => 0,
-            Err(error) => return Err(error),
-        };
-        let mut found = Self { position, ..Self::default() };
-        let mut paths: Vec<PathBuf> = fs::read_dir(directory)?
-            .map(|entry| entry.map(|entry| entry.path()))
-            .filter(|path| path.as_ref().map_or(true, |path| is_segment(path)))
-            .collect::<io::Result<_>>()?;
-        paths.sort();
-        for path in paths {
-            found.take(&fs::read(&path)?);
-            found.segments.push((found.last, path));
-        }
-        Ok(found)
-    }
-
-    /// Takes the records of a file. What was written twice, as its first writing failed, counts once.
-    fn take(&mut self, bytes: &[u8]) {
-        for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            match Record::read(line) {
-                None => self.damaged += 1,
-                Some(record) if record.number <= self.last => {}
-                Some(record) => {
-                    self.last = record.number;
-                    if record.number > self.position {
-                        self.records.push(record);
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn is_segment(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(ENDING))
-}
-
-/// The first slot that nobody holds, made if need be.
-fn own_slot(directory: &Path) -> io::Result<(u32, File)> {
-    for slot in 0..SLOTS {
-        let path = directory.join(slot.to_string());
-        make(&path)?;
-        if let Some(lock) = try_lock(&path)? {
-            return Ok((slot, lock));
-        }
-    }
-    Err(io::Error::other(format!("expected fewer than {SLOTS} processes that use it")))
-}
-
-/// The slots that were ever made, in order.
-fn slots(directory: &Path) -> io::Result<Vec<u32>> {
-    let mut slots = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        slots.extend(entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()));
-    }
-    slots.sort_unstable();
-    Ok(slots)
-}
-
-/// Locks a slot, unless somebody has. It is free when the file is closed, if only by the end of a process.
-fn try_lock(slot: &Path) -> io::Result<Option<File>> {
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(slot.join(LOCK))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
-}
-
-/// Makes a directory, and those above it, so that a power cut does not take them.
-fn make(directory: &Path) -> io::Result<()> {
-    let Some(above) = directory.parent().filter(|above| !above.as_os_str().is_empty()) else {
-        return match fs::create_dir(directory) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
-            _ => Ok(()),
-        };
-    };
-    match fs::create_dir(directory) {
-        Ok(()) => sync_directory(above),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            make(above)?;
-            make(directory)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-fn sync_directory(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create_new(true).append(true).open(path)
 }
 
 #[cfg(test)]
@@ -332,6 +310,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::notifications::slot::waiting;
 
     fn records(numbers: RangeInclusive<u64>) -> Vec<Record> {
         numbers
@@ -344,7 +323,7 @@ mod tests {
     }
 
     fn segments(directory: &Path, slot: &str) -> Vec<PathBuf> {
-        Found::read(&directory.join(slot))
+        Found::read(&directory.join(slot), None)
             .unwrap()
             .segments
             .into_iter()
@@ -358,8 +337,8 @@ mod tests {
         let place = directory.path().join("a/b");
         let mut opened = Journal::open(&place).unwrap();
         assert_eq!((opened.left.len(), opened.next), (0, 1));
-        opened.journal.append(&records(1..=3)).unwrap();
-        opened.journal.append(&records(4..=5)).unwrap();
+        opened.journal.write(&records(1..=3), 0).outcome.unwrap();
+        opened.journal.write(&records(4..=5), 0).outcome.unwrap();
         opened.journal.advance(2).unwrap();
         drop(opened);
 
@@ -372,7 +351,7 @@ mod tests {
     fn numbers_go_on_though_all_was_delivered() {
         let directory = TempDir::new().unwrap();
         let mut opened = Journal::open(directory.path()).unwrap();
-        opened.journal.append(&records(1..=3)).unwrap();
+        opened.journal.write(&records(1..=3), 0).outcome.unwrap();
         opened.journal.advance(3).unwrap();
         drop(opened);
         let opened = Journal::open(directory.path()).unwrap();
@@ -384,7 +363,7 @@ mod tests {
     fn a_torn_tail_and_a_damaged_line_cost_no_record_beside_them() {
         let directory = TempDir::new().unwrap();
         let mut opened = Journal::open(directory.path()).unwrap();
-        opened.journal.append(&records(1..=4)).unwrap();
+        opened.journal.write(&records(1..=4), 0).outcome.unwrap();
         drop(opened);
         let path = segments(directory.path(), "0").remove(0);
         let whole = fs::read(&path).unwrap();
@@ -404,7 +383,7 @@ mod tests {
         let mut opened = Journal::open(directory.path()).unwrap();
         assert_eq!((opened.left.len(), opened.damaged), (0, 1));
         let more = records(opened.next..=opened.next);
-        opened.journal.append(&more).unwrap();
+        opened.journal.write(&more, 0).outcome.unwrap();
         drop(opened);
         assert_eq!(Journal::open(directory.path()).unwrap().left, more);
     }
@@ -413,7 +392,7 @@ mod tests {
     fn a_position_that_is_not_whole_delivers_again_rather_than_lose() {
         let directory = TempDir::new().unwrap();
         let mut opened = Journal::open(directory.path()).unwrap();
-        opened.journal.append(&records(1..=3)).unwrap();
+        opened.journal.write(&records(1..=3), 0).outcome.unwrap();
         opened.journal.advance(2).unwrap();
         drop(opened);
         for position in ["", "1", "00000000 00000000000000000003\n"] {
@@ -425,9 +404,10 @@ mod tests {
     #[test]
     fn files_go_when_all_in_them_is_delivered() {
         let directory = TempDir::new().unwrap();
-        let mut journal = Journal::open_with(directory.path(), 1).unwrap().journal;
+        let mut journal = Journal::open(directory.path()).unwrap().journal;
+        journal.create_by(create, 1);
         for number in 1..=4 {
-            journal.append(&records(number..=number)).unwrap();
+            journal.write(&records(number..=number), 0).outcome.unwrap();
         }
         assert_eq!(segments(directory.path(), "0").len(), 4);
         journal.advance(3).unwrap();
@@ -438,33 +418,147 @@ mod tests {
     fn what_was_written_twice_counts_once() {
         let directory = TempDir::new().unwrap();
         let mut opened = Journal::open(directory.path()).unwrap();
-        opened.journal.append(&records(1..=2)).unwrap();
+        opened.journal.write(&records(1..=2), 0).outcome.unwrap();
         // As after a write that failed when it was done.
         let half = opened.journal.current.take().unwrap();
         opened.journal.done.push_back((half.last, half.path));
-        opened.journal.append(&records(1..=3)).unwrap();
+        opened.journal.write(&records(1..=3), 0).outcome.unwrap();
         drop(opened);
         assert_eq!(Journal::open(directory.path()).unwrap().left, records(1..=3));
     }
+
+    const ROOM: Limits = Limits { events: 100, bytes: 10_000 };
 
     #[test]
     fn processes_keep_apart_and_what_one_leaves_another_takes_over() {
         let directory = TempDir::new().unwrap();
         let mut one = Journal::open(directory.path()).unwrap();
         let mut other = Journal::open(directory.path()).unwrap();
-        one.journal.append(&records(1..=2)).unwrap();
-        other.journal.append(&records(1..=3)).unwrap();
-        other.journal.advance(1).unwrap();
-        let third = Journal::open(directory.path()).unwrap();
-        assert!(third.left.is_empty(), "theirs is theirs while they live");
+        one.journal.write(&records(1..=2), 0).outcome.unwrap();
+        other.journal.write(&records(1..=3), 1).outcome.unwrap();
+        let mut third = Journal::open(directory.path()).unwrap();
+        let search = third.journal.search(ROOM);
+        assert!(search.found.is_none() && search.failed.is_empty(), "theirs is theirs");
         drop((one, other, third));
 
-        let opened = Journal::open(directory.path()).unwrap();
-        let texts: Vec<&str> = opened.left.iter().map(|record| &*record.text).collect();
-        assert_eq!(texts, ["{\"at\":1}", "{\"at\":2}", "{\"at\":2}", "{\"at\":3}"]);
-        assert_eq!(numbers(&opened.left), [1, 2, 3, 4]);
+        let mut opened = Journal::open(directory.path()).unwrap();
+        assert_eq!(numbers(&opened.left), [1, 2]);
+        let found = opened.journal.search(ROOM).found.unwrap();
+        assert_eq!(found.records, records(2..=3));
+        assert!(found.is_whole(2) && !found.is_whole(1));
+        opened.journal.leave_behind(found, 2).unwrap();
         assert!(segments(directory.path(), "1").is_empty());
-        drop(opened);
-        assert_eq!(Journal::open(directory.path()).unwrap().left.len(), 4, "it is ours now");
+        assert!(opened.journal.search(ROOM).found.is_none());
+    }
+
+    #[test]
+    fn what_there_is_no_room_for_stays_where_it_is() {
+        let directory = TempDir::new().unwrap();
+        let mut ours = Journal::open(directory.path()).unwrap().journal;
+        let mut other = Journal::open(directory.path()).unwrap().journal;
+        other.create_by(create, 60);
+        other.write(&records(1..=5), 0).outcome.unwrap();
+        drop(other);
+        for (room, expected, taken) in [
+            (Limits { events: 2, bytes: 1000 }, records(1..=2), 1),
+            (Limits { events: 9, bytes: 16 }, records(2..=3), 2),
+            (Limits { events: 9, bytes: 1 }, records(4..=4), 1),
+            (ROOM, records(5..=5), 1),
+        ] {
+            let found = ours.search(room).found.unwrap();
+            assert_eq!(found.records, expected);
+            ours.leave_behind(found, taken).unwrap();
+        }
+        assert!(ours.search(ROOM).found.is_none());
+        assert!(segments(directory.path(), "1").is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_looked_at_fails_nothing_else_and_what_is_no_slot_stays_as_it_is() {
+        let directory = TempDir::new().unwrap();
+        let mut ours = Journal::open(directory.path()).unwrap().journal;
+        let others = [(); 2].map(|()| Journal::open(directory.path()).unwrap().journal);
+        for mut other in others {
+            other.write(&records(1..=1), 0).outcome.unwrap();
+        }
+        fs::create_dir(directory.path().join("1/position")).unwrap();
+        fs::create_dir(directory.path().join("7")).unwrap();
+        fs::write(directory.path().join("8"), "").unwrap();
+
+        let search = ours.search(ROOM);
+        assert_eq!(search.failed.len(), 1, "{:?}", search.failed);
+        assert_eq!(search.failed[0].0, directory.path().join("1"));
+        ours.leave_behind(search.found.unwrap(), 1).unwrap();
+        let search = ours.search(ROOM);
+        assert!(search.failed.is_empty() && search.found.is_none(), "told of once");
+        assert!(!directory.path().join("7/lock").exists());
+    }
+
+    #[test]
+    fn what_only_looks_like_the_queue_of_an_endpoint_stays_as_it_is() {
+        let directory = TempDir::new().unwrap();
+        fs::create_dir_all(directory.path().join("photos/2024")).unwrap();
+        assert!(waiting(directory.path(), &[]).unwrap().is_empty());
+        assert_eq!(fs::read_dir(directory.path().join("photos/2024")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_batch_that_is_long_is_split_and_no_file_is_longer_than_it_may_be() {
+        let directory = TempDir::new().unwrap();
+        let mut journal = Journal::open(directory.path()).unwrap().journal;
+        journal.create_by(create, 60);
+        // Of 20 bytes each.
+        let written = journal.write(&records(1..=7), 0);
+        assert_eq!(written.last, 7);
+        written.outcome.unwrap();
+        assert_eq!(segments(directory.path(), "0").len(), 3);
+        for path in segments(directory.path(), "0") {
+            assert!(fs::metadata(&path).unwrap().len() <= 60);
+        }
+        journal.write(&[], 3).outcome.unwrap();
+        assert_eq!(segments(directory.path(), "0").len(), 2);
+    }
+
+    /// As a disk on which the second file finds no room.
+    fn fails_at_four(path: &Path) -> io::Result<File> {
+        let file = create(path)?;
+        let is_it = path.to_str().is_some_and(|path| path.contains("0000004-"));
+        if is_it { OpenOptions::new().append(true).open("/dev/full") } else { Ok(file) }
+    }
+
+    #[test]
+    fn what_of_a_batch_was_written_before_it_failed_is_known_and_not_written_again() {
+        let directory = TempDir::new().unwrap();
+        let mut journal = Journal::open(directory.path()).unwrap().journal;
+        journal.create_by(fails_at_four, 60);
+        for _ in 0..3 {
+            let written = journal.write(&records(1..=7), 0);
+            assert_eq!((written.last, written.outcome.is_err()), (3, true));
+            drop(journal);
+            assert_eq!(segments(directory.path(), "0").len(), 1);
+            let opened = Journal::open(directory.path()).unwrap();
+            assert_eq!(opened.left, records(1..=3));
+            fs::remove_file(&segments(directory.path(), "0")[0]).unwrap();
+            journal = opened.journal;
+            journal.create_by(fails_at_four, 60);
+        }
+    }
+
+    #[test]
+    fn half_a_write_is_taken_back_and_what_was_before_it_stays() {
+        let directory = TempDir::new().unwrap();
+        let mut journal = Journal::open(directory.path()).unwrap().journal;
+        journal.write(&records(1..=2), 0).outcome.unwrap();
+        let current = journal.current.as_mut().unwrap();
+        // So far it got.
+        current.file.write_all(b"0123").unwrap();
+        current.file = OpenOptions::new().append(true).open("/dev/full").unwrap();
+        assert!(journal.write(&records(3..=4), 1).outcome.is_err());
+        assert_eq!(segments(directory.path(), "0").len(), 1);
+        assert_eq!(journal.done.front().unwrap().0, 2);
+        journal.write(&records(3..=4), 1).outcome.unwrap();
+        drop(journal);
+        let opened = Journal::open(directory.path()).unwrap();
+        assert_eq!((opened.left, opened.damaged), (records(2..=4), 0));
     }
 }

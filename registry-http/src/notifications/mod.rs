@@ -27,20 +27,24 @@
 //! * With [a directory](Queues::directory), a task writes the queues to disk at once, many events at a time. An event is
 //!   safe from the end of the process when it is appended, which is mostly before the client has its answer, and from a
 //!   power cut when that is synced, some milliseconds later. From then on it is delivered **at least once**: over restarts,
-//!   until the endpoint answers 2xx or 3xx or the queue is too full. Before that, and without a directory, it is as lost
+//!   until the endpoint answers 2xx, or 3xx that is no redirect, or the queue is too full. Before that, and without a directory, it is as lost
 //!   as the events of [`events`](crate::events) are: **at most once**.
 //! * Twice comes what an endpoint took and could not say so (it was too slow, the connection broke), and what it took just
-//!   before the process ended. After a power cut it is what it took since the position was last written by the system,
-//!   some 30 seconds, and a MiB of events at the most. Events have ids: a receiver can tell.
+//!   before the process ended. After a power cut it is what it took since the system last wrote down how far it got, some
+//!   30 seconds before. Events have ids: a receiver can tell.
+//! * What a process leaves that ends, another that uses the directory takes over: at its start, and within a minute while
+//!   it runs, behind its own events and as far as its queue has room.
 //! * Queues are [bounded](Queues). When one is full, the oldest events make room, are counted and told of in the log: an
 //!   endpoint that comes back can still act on what was done last.
-//! * Where the disk fails, queues go on in memory, and are written when it works again.
+//! * An event that an endpoint never takes holds up those behind it, until the queue is full and it is dropped itself.
+//! * Where the disk fails, queues go on in memory, and are written when it works again. Nothing is left of what failed.
 //!
 //! What a manifest refers to ([`Options::include_references`]) is looked up when it is delivered: there is none if the
-//! manifest has been deleted by then.
+//! manifest has been deleted by then, or cannot be read in a few tries.
 
 mod client;
 mod delivery;
+mod directories;
 mod endpoint;
 mod envelope;
 mod filter;
@@ -50,6 +54,7 @@ mod persist;
 mod queue;
 mod record;
 mod references;
+mod slot;
 mod stats;
 
 use std::fmt;
@@ -60,7 +65,6 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use http::Extensions;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use registry_store::options::Random;
 use registry_store::store::Store;
 use thiserror::Error;
@@ -74,6 +78,7 @@ use crate::notifications::delivery::{Delivery, Progress};
 use crate::notifications::journal::Journal;
 use crate::notifications::note::Notes;
 use crate::notifications::queue::{Limits, Queue};
+use crate::notifications::references::Manifests;
 use crate::notifications::stats::Counters;
 
 pub use crate::notifications::endpoint::{Address, Endpoint};
@@ -119,8 +124,8 @@ pub struct Queues {
     pub directory: Option<PathBuf>,
     /// The most events in a queue. Default: 50,000.
     pub events: usize,
-    /// The most bytes of them, in memory and, with a MiB or two beside it, on disk. An event has some 700. Default:
-    /// 32 MiB.
+    /// The most bytes of them, in memory; on disk, some 30 more for each, and a MiB or two of what is delivered by now. An
+    /// event has some 700. What a process that ended has left on disk comes beside it. Default: 32 MiB.
     pub bytes: usize,
 }
 
@@ -188,11 +193,13 @@ impl Notifications {
             address_of: options.address_of,
             random: Arc::clone(&random),
         };
-        let names = directories(&options.endpoints);
+        let names = directories::of(&options.endpoints);
         let mut endpoints = Vec::new();
         for (endpoint, name) in options.endpoints.iter().zip(&names) {
             let directory = options.queues.directory.as_ref().map(|parent| parent.join(name));
-            let references = options.include_references.then(|| store.clone());
+            let references = options
+                .include_references
+                .then(|| -> Arc<dyn Manifests> { Arc::new(store.clone()) });
             let running =
                 Running::start(endpoint, directory, &options.queues, references, &random).await?;
             endpoints.push(running);
@@ -241,7 +248,7 @@ impl Running {
         endpoint: &Endpoint,
         directory: Option<PathBuf>,
         queues: &Queues,
-        references: Option<Store>,
+        references: Option<Arc<dyn Manifests>>,
         random: &Arc<dyn Random>,
     ) -> Result<Self, StartError> {
         let name = endpoint.name.clone();
@@ -262,6 +269,9 @@ impl Running {
         let limits = Limits { events: queues.events, bytes: queues.bytes };
         let (queue, dropped) = Queue::new(limits, left, next);
         counters.dropped(dropped);
+        if dropped > 0 {
+            warn!(endpoint = %name, dropped, "its queue is longer than it may be: the oldest events are dropped");
+        }
         let (queue, progress) = (Arc::new(queue), Arc::new(Progress::default()));
         let delivery = Delivery {
             endpoint: endpoint.clone(),
@@ -273,8 +283,10 @@ impl Running {
             random: Arc::clone(random),
         };
         let is_kept = journal.is_some();
-        let writer = journal
-            .map(|journal| tokio::spawn(persist::keep(name.clone(), Arc::clone(&queue), journal)));
+        let writer = journal.map(|journal| {
+            let (queue, counters) = (Arc::clone(&queue), Arc::clone(&counters));
+            tokio::spawn(persist::keep(name.clone(), queue, counters, journal))
+        });
         Ok(Self {
             name,
             filter: endpoint.ignore.clone(),
@@ -359,52 +371,13 @@ async fn open(endpoint: &str, directory: PathBuf) -> Result<journal::Opened, Sta
     Ok(opened)
 }
 
-/// What may be in the name of a directory.
-const NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
-
-/// A directory for each endpoint, by its name. No two are alike.
-fn directories(endpoints: &[Endpoint]) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for endpoint in endpoints {
-        let name: String = utf8_percent_encode(&endpoint.name, NAME).to_string();
-        let name: String = name.chars().take(200).collect();
-        let numbered = (1..).map(|at| match at {
-            1 if name.is_empty() => "%".to_owned(),
-            1 => name.clone(),
-            at => format!("{name}%{at}%"),
-        });
-        names.extend(numbered.filter(|name| !names.contains(name)).take(1).collect::<Vec<_>>());
-    }
-    names
-}
-
 /// Events of endpoints that there are none of any more stay where they are; nobody else would tell of it.
 async fn tell_of_forgotten(directory: PathBuf, names: Vec<String>) {
-    let found = spawn_blocking(move || journal::waiting(&directory, &names)).await;
+    let found = spawn_blocking(move || slot::waiting(&directory, &names)).await;
     for (directory, events) in found.ok().and_then(Result::ok).unwrap_or_default() {
         warn!(
             events, directory = %directory.display(),
             "events wait for an endpoint that is not configured any more; they stay there"
         );
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_endpoint_has_a_directory_of_its_own_whatever_it_is_called() {
-        let address = Address::parse("http://h.example").unwrap();
-        let long = "é".repeat(200);
-        let names = ["a", "../../a", "", "a", ".", "", "A b", "a", &long];
-        let endpoints: Vec<Endpoint> =
-            names.iter().map(|name| Endpoint::new(*name, address.clone())).collect();
-        let found = directories(&endpoints);
-        assert_eq!(
-            found[..8],
-            ["a", "%2E%2E%2F%2E%2E%2Fa", "%", "a%2%", "%2E", "%2%", "A%20b", "a%3%"]
-        );
-        assert_eq!(found[8].len(), 200);
     }
 }

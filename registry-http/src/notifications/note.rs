@@ -51,6 +51,11 @@ pub(super) struct Note {
     pub(super) source_instance: String,
 }
 
+/// The most bytes of a `User-Agent` that an event keeps. Those of clients have some 100.
+const USER_AGENT: usize = 512;
+/// The most bytes of a `Host`: those of the longest name there can be (RFC 1035 §2.3.4).
+const HOST: usize = 255;
+
 /// Finds a client's address in a request's extensions.
 pub(super) type AddressOf = fn(&Extensions) -> Option<String>;
 
@@ -87,9 +92,9 @@ impl Notes {
                 .get::<RequestId>()
                 .map_or_else(String::new, |id| id.0.clone()),
             request_address: (self.address_of)(&event.request.extensions).unwrap_or_default(),
-            host: event.request.host.unwrap_or_default(),
+            host: cut(event.request.host, HOST),
             method: event.request.method.to_string(),
-            user_agent: event.request.user_agent.unwrap_or_default(),
+            user_agent: cut(event.request.user_agent, USER_AGENT),
             actor: event.actor.name().unwrap_or_default().to_owned(),
             source_address: self.source_address.clone(),
             source_instance: self.source_instance.clone(),
@@ -123,6 +128,15 @@ impl Note {
     }
 }
 
+/// So many bytes of it, or one character less. Whoever may pull chooses them: they are not to take the room of others'
+/// events.
+fn cut(text: Option<String>, most: usize) -> String {
+    let mut text = text.unwrap_or_default();
+    let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    text.truncate(end.unwrap_or(0));
+    text
+}
+
 /// A UUID of version 4, made of chance.
 pub(super) fn uuid(random: &dyn Random) -> String {
     Builder::from_random_bytes(random.bytes()).into_uuid().to_string()
@@ -148,17 +162,20 @@ mod tests {
         }
     }
 
-    fn noted(action: Action, target: Target) -> Note {
-        let mut extensions = Extensions::new();
-        extensions.insert(RequestId("r1".to_owned()));
-        extensions.insert(42_u16);
-        let notes = Notes {
+    fn notes() -> Notes {
+        Notes {
             source_address: "host:5000".to_owned(),
             source_instance: "i".to_owned(),
             address_of: |extensions| extensions.get::<u16>().map(|port| format!("10.0.0.1:{port}")),
             random: Arc::new(Sevens),
-        };
-        notes.of(Event {
+        }
+    }
+
+    fn event(action: Action, target: Target) -> Event {
+        let mut extensions = Extensions::new();
+        extensions.insert(RequestId("r1".to_owned()));
+        extensions.insert(42_u16);
+        Event {
             time: SystemTime::UNIX_EPOCH + Duration::from_millis(1_500),
             action,
             repository: "library/app".parse().unwrap(),
@@ -171,7 +188,11 @@ mod tests {
                 user_agent: Some("curl".to_owned()),
                 extensions,
             },
-        })
+        }
+    }
+
+    fn noted(action: Action, target: Target) -> Note {
+        notes().of(event(action, target))
     }
 
     fn digest() -> registry_store::digest::Digest {
@@ -220,5 +241,18 @@ mod tests {
         }
         let tag = noted(Action::Delete, Target::Tag("v1".parse().unwrap()));
         assert_eq!((tag.digest.as_str(), tag.tag.as_str()), ("", "v1"));
+    }
+
+    #[test]
+    fn what_a_client_says_of_itself_takes_little_room() {
+        assert_eq!(cut(None, 3), "");
+        assert_eq!(cut(Some("abc".to_owned()), 3), "abc");
+        assert_eq!(cut(Some("abcd".to_owned()), 3), "abc");
+        assert_eq!(cut(Some("abé".to_owned()), 3), "ab", "no half characters");
+        let mut event = event(Action::Pull, Target::Blob { digest: digest(), size: Some(7) });
+        event.request.user_agent = Some("x".repeat(100_000));
+        event.request.host = Some("y".repeat(100_000));
+        let note = notes().of(event);
+        assert_eq!((note.user_agent.len(), note.host.len()), (512, 255));
     }
 }

@@ -55,6 +55,15 @@ pub(super) struct Added {
     pub(super) is_first: bool,
 }
 
+/// What became of events that another process left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct TakenOver {
+    /// So many, from the first on, need not be kept where they were.
+    pub(super) taken: usize,
+    /// So many of them alone are too long, and are lost.
+    pub(super) dropped: u64,
+}
+
 /// What is to be written.
 #[derive(Debug)]
 pub(super) struct Work {
@@ -91,10 +100,7 @@ impl Queue {
             1
         } else {
             let dropped = state.make_room(self.limits, 1, text.len());
-            state.bytes += text.len();
-            let number = state.next;
-            state.next += 1;
-            state.records.push_back(Record { number, text });
+            state.push(text);
             dropped
         };
         state.dropped += dropped;
@@ -102,6 +108,42 @@ impl Queue {
         self.arrived.notify_one();
         self.changed.notify_one();
         Added { dropped, is_first: first && dropped > 0 }
+    }
+
+    /// How much more can be added without dropping anything. `None` if it is full.
+    pub(super) fn room(&self) -> Option<Limits> {
+        let state = self.state();
+        let events = self.limits.events.checked_sub(state.records.len())?;
+        let bytes = self.limits.bytes.checked_sub(state.bytes)?;
+        (events > 0 && bytes > 0).then_some(Limits { events, bytes })
+    }
+
+    /// Adds what another process left, behind what is here, as long as there is room: nothing is dropped for it, and the
+    /// rest of it keeps where it is.
+    pub(super) fn take_over(&self, records: &[Record]) -> TakenOver {
+        let mut state = self.state();
+        let mut outcome = TakenOver::default();
+        for Record { text, .. } in records {
+            if text.len() > self.limits.bytes {
+                outcome.dropped += 1;
+            } else if state.records.len() < self.limits.events
+                && state.bytes + text.len() <= self.limits.bytes
+            {
+                state.push(Arc::clone(text));
+            } else {
+                break;
+            }
+            outcome.taken += 1;
+        }
+        drop(state);
+        self.arrived.notify_one();
+        self.changed.notify_one();
+        outcome
+    }
+
+    /// Is it still to be delivered?
+    pub(super) fn holds(&self, number: u64) -> bool {
+        self.state().records.front().is_some_and(|front| front.number <= number)
     }
 
     /// The oldest, when there is one. It stays until it is [delivered](Self::delivered). For one at a time.
@@ -148,12 +190,11 @@ impl Queue {
         }
     }
 
-    /// It is in the files.
-    pub(super) fn written(&self, work: &Work) {
+    /// All up to number `last` is in the files or need not be, and so is the position, as far as `position`.
+    pub(super) fn written(&self, last: u64, position: u64) {
         let mut state = self.state();
-        let last = work.records.last().map_or(work.position, |last| last.number);
         state.written = state.written.max(last);
-        state.position_written = state.position_written.max(work.position);
+        state.position_written = state.position_written.max(position);
     }
 
     /// Nothing is added or delivered from now on.
@@ -164,6 +205,13 @@ impl Queue {
 
     pub(super) fn is_closed(&self) -> bool {
         self.state().closed
+    }
+
+    /// When it is closed. For whoever waits for [work](Self::work) otherwise.
+    pub(super) async fn closed(&self) {
+        while !self.is_closed() {
+            self.changed.notified().await;
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -183,6 +231,13 @@ impl State {
             dropped += 1;
         }
         dropped
+    }
+
+    fn push(&mut self, text: Arc<str>) {
+        self.bytes += text.len();
+        let number = self.next;
+        self.next += 1;
+        self.records.push_back(Record { number, text });
     }
 
     fn pop(&mut self) -> bool {
@@ -254,7 +309,7 @@ mod tests {
         queue.add("a".into());
         let work = queue.work().now_or_never().unwrap().unwrap();
         assert_eq!((work.records.len(), work.position), (1, 3));
-        queue.written(&work);
+        queue.written(5, 3);
         assert!(queue.work().now_or_never().is_none());
 
         queue.delivered(4);
@@ -265,7 +320,7 @@ mod tests {
         let work = queue.work().now_or_never().unwrap().unwrap();
         let numbers: Vec<u64> = work.records.iter().map(|record| record.number).collect();
         assert_eq!((numbers, work.position), (vec![7], 6), "6 was delivered before it was written");
-        queue.written(&work);
+        queue.written(7, 6);
         queue.close();
         assert!(queue.work().now_or_never().unwrap().is_none());
     }
@@ -277,8 +332,37 @@ mod tests {
         queue.delivered(1);
         let work = queue.work().now_or_never().unwrap().unwrap();
         assert_eq!((work.records.len(), work.position), (0, 1));
-        queue.written(&work);
+        queue.written(1, 1);
         assert!(queue.work().now_or_never().is_none());
+    }
+
+    #[test]
+    fn what_another_process_left_takes_the_room_there_is_and_no_ones() {
+        let (queue, _) = Queue::new(LIMITS, vec![], 1);
+        queue.add("a".into());
+        let theirs: Vec<Record> = ["0123456789x", "b", "c", "d"]
+            .into_iter()
+            .zip(7..)
+            .map(|(text, number)| Record { number, text: text.into() })
+            .collect();
+        assert_eq!(queue.room().map(|room| (room.events, room.bytes)), Some((2, 9)));
+        assert_eq!(queue.take_over(&theirs), TakenOver { taken: 3, dropped: 1 });
+        assert_eq!(texts(&queue), ["a", "b", "c"]);
+        assert!(queue.room().is_none());
+        assert_eq!(queue.take_over(&theirs[3..]), TakenOver::default());
+        let numbers: Vec<u64> = queue.state().records.iter().map(|it| it.number).collect();
+        assert_eq!(numbers, [1, 2, 3], "they have numbers of ours");
+    }
+
+    #[test]
+    fn one_that_was_dropped_is_held_no_more() {
+        let (queue, _) = Queue::new(LIMITS, vec![], 1);
+        for text in ["a", "b", "c"] {
+            queue.add(text.into());
+        }
+        assert!(queue.holds(1) && queue.holds(3));
+        queue.add("d".into());
+        assert!(!queue.holds(1) && queue.holds(2));
     }
 
     #[test]

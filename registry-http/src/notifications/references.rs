@@ -1,5 +1,7 @@
 //! [`of_manifest`]: what a manifest refers to, for `includereferences`.
 
+use async_trait::async_trait;
+use bytes::Bytes;
 use registry_store::digest::Digest;
 use registry_store::error::Error;
 use registry_store::name::RepositoryName;
@@ -9,20 +11,43 @@ use serde_json::{Map, Value};
 
 use super::envelope::Envelope;
 
+/// Where manifests are.
+#[async_trait]
+pub(super) trait Manifests: Send + Sync + 'static {
+    /// What a manifest is. `None` if it is not there any more.
+    async fn read(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<Bytes>, Error>;
+}
+
+#[async_trait]
+impl Manifests for Store {
+    async fn read(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<Bytes>, Error> {
+        let manifests = self.repository(repository).manifests();
+        match manifests.get(&Reference::Digest(*digest)).await {
+            Ok(manifest) => Ok(Some(manifest.bytes)),
+            Err(Error::ManifestUnknown { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
 /// The descriptors in a manifest, as it has them: an image's config, then its layers; an index's manifests. None if it
 /// is not there any more.
 pub(super) async fn of_manifest(
-    store: &Store,
+    manifests: &dyn Manifests,
     repository: &RepositoryName,
     digest: &Digest,
     envelope: Envelope,
 ) -> Result<Vec<Value>, Error> {
-    let manifests = store.repository(repository).manifests();
-    match manifests.get(&Reference::Digest(*digest)).await {
-        Ok(manifest) => Ok(in_document(&manifest.bytes, envelope)),
-        Err(Error::ManifestUnknown { .. }) => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
+    let bytes = manifests.read(repository, digest).await?;
+    Ok(bytes.map_or_else(Vec::new, |bytes| in_document(&bytes, envelope)))
 }
 
 fn in_document(bytes: &[u8], envelope: Envelope) -> Vec<Value> {

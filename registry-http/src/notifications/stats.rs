@@ -9,10 +9,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub struct Stats {
     /// The endpoint's name.
     pub endpoint: String,
-    /// Events it is told of: what its filter left, and what was found in its queue. `registry_notifications_events_total`
+    /// Events it is told of: what its filter left, and what was found in its queue and in those of processes that ended. `registry_notifications_events_total`
     /// of type `Events`.
     pub events: u64,
-    /// Tries that it answered with a status below 400: `Successes`.
+    /// Tries that it answered with a status below 400 that is no redirect: `Successes`.
     pub successes: u64,
     /// Tries that it answered with another status: `Failures`.
     pub failures: u64,
