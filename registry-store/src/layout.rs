@@ -49,6 +49,8 @@ pub mod reserved {
     pub const MANIFESTS: &str = "_manifests";
     /// Upload sessions.
     pub const UPLOADS: &str = "_uploads";
+    /// Records of manifests that have a subject.
+    pub const REFERRERS: &str = "_referrers";
 }
 
 /// A key of parts that each are of a key's grammar and together of its length.
@@ -83,6 +85,11 @@ pub fn blob_place(digest: &Digest) -> Key {
 /// The place above the blobs whose digests begin alike, one of 256 of each algorithm.
 pub fn blob_shard(digest: &Digest) -> Key {
     key(&format!("{BLOBS}/{}/{}", digest.algorithm(), &digest.hex()[..2]))
+}
+
+/// The place above all blobs.
+pub fn all_blobs() -> Key {
+    key(BLOBS)
 }
 
 /// The place above all blobs of an algorithm, and of each of their shards.

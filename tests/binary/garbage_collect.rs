@@ -189,6 +189,64 @@ fn a_registry_does_not_start_beside_a_collection() {
 }
 
 #[test]
+fn nothing_that_is_done_to_the_lock_files_lets_a_collection_in() {
+    let root = TempDir::new().unwrap();
+    fill(root.path());
+    let registry = RegistryProcess::start(root.path());
+    fs::remove_dir_all(root.path().join("_rs")).unwrap();
+    let output = collect(root.path(), &[]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(lines(&output.stderr)[0].contains("a registry that writes has it open"), "{output:?}");
+    drop(registry);
+    assert!(collect(root.path(), &[]).status.success());
+}
+
+#[test]
+fn flags_may_have_values_as_those_of_distribution_may() {
+    let root = TempDir::new().unwrap();
+    let Filled { loose, moved, .. } = fill(root.path());
+    let is_there = |digest: &Digest| root.path().join(layout::blob(digest).as_str()).exists();
+    for flags in [&["--dry-run=true", "-m"][..], &["-d=true"], &["-dm"], &["-m=true", "-d=1"]] {
+        let output = collect(root.path(), flags);
+        assert_eq!(output.status.code(), Some(0), "{flags:?}: {output:?}");
+        assert!(is_there(&loose), "{flags:?}");
+    }
+    let flags = ["--delete-untagged=false", "-d=false", "--quiet=true"];
+    let output = collect(root.path(), &flags);
+    assert!(output.status.success() && output.stdout.is_empty(), "{output:?}");
+    assert!(!is_there(&loose) && is_there(&sha256(&moved)));
+    assert!(collect(root.path(), &["--delete-untagged=true", "-q"]).status.success());
+    assert!(!is_there(&sha256(&moved)));
+}
+
+#[test]
+fn a_directory_without_a_registrys_data_is_no_success() {
+    let root = TempDir::new().unwrap();
+    fs::write(root.path().join("file"), "").unwrap();
+    for flags in [&["-d"][..], &[]] {
+        let output = collect(root.path(), flags);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(output.stdout.is_empty(), "{output:?}");
+    }
+}
+
+#[test]
+fn blobs_without_repositories_go_only_if_that_is_said() {
+    let root = TempDir::new().unwrap();
+    let Filled { loose, .. } = fill(root.path());
+    let blob = root.path().join(layout::blob(&loose).as_str());
+    fs::remove_dir_all(root.path().join(layout::repositories().as_str())).unwrap();
+    for flags in [&[][..], &["-d"], &["-m"]] {
+        let output = collect(root.path(), flags);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(lines(&output.stderr)[0].contains("--no-repositories"), "{output:?}");
+        assert!(blob.exists());
+    }
+    assert!(collect(root.path(), &["--no-repositories"]).status.success());
+    assert!(!blob.exists());
+}
+
+#[test]
 fn a_configuration_of_distribution_says_where_the_data_is() {
     let place = Place::usual();
     let Filled { loose, .. } = fill(&place.data());

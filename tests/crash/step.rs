@@ -195,7 +195,11 @@ impl Step {
                 repository_of(store, name).blobs().delete(&digest).await
             }
             Self::Collect(delete_untagged) => {
-                let options = CollectOptions { delete_untagged, ..CollectOptions::default() };
+                let options = CollectOptions {
+                    delete_untagged,
+                    no_repositories: true,
+                    ..CollectOptions::default()
+                };
                 store.collect(options, &mut |_| {}).await.map(drop)
             }
         }

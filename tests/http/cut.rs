@@ -106,6 +106,10 @@ impl Backend for CutBackend {
         self.memory.list_children_with(prefix, path, after, limit).await
     }
 
+    async fn left_out(&self, prefix: &Key, marks: &[&str]) -> Result<Option<String>> {
+        self.memory.left_out(prefix, marks).await
+    }
+
     async fn list_places(
         &self,
         prefix: &Key,

@@ -343,6 +343,7 @@ fn options(untagged: bool, most_marks: usize) -> CollectOptions {
         delete_untagged: untagged,
         most_marks,
         nobody_writes: true,
+        no_repositories: true,
         older_than: Duration::ZERO,
         dry_run: false,
     }

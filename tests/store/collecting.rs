@@ -26,6 +26,15 @@ on_every_backend!(
     what_another_repository_refers_to_stays_with_every_link_to_it,
     a_deleted_image_goes_though_its_signature_stays,
     an_index_keeps_what_it_lists_though_that_was_deleted_by_name,
+    an_index_keeps_what_it_lists_though_only_the_place_of_its_link_is_left,
+    what_a_tagged_index_lists_keeps_what_it_lists_though_only_the_place_of_its_link_is_left,
+    a_tag_that_cannot_be_read_keeps_all_manifests_and_is_told_of,
+    a_layer_of_any_type_is_no_manifest,
+    an_index_keeps_what_it_lists_of_types_that_nobody_knows,
+    a_broken_link_by_a_sha512_keeps_all_of_its_repository,
+    a_damaged_manifest_of_schema_1_keeps_its_signatures,
+    without_repositories_nothing_goes_unless_that_is_meant,
+    a_copy_under_a_name_of_ours_keeps_everything,
     without_tags_go_only_those_that_nothing_keeps,
     of_an_unknown_type_every_digest_keeps_what_it_names,
     schema_1_keeps_its_layers_and_signatures,
@@ -45,8 +54,8 @@ on_every_backend!(
 /// Takes what nothing refers to.
 pub(crate) async fn collect(store: &Store, options: CollectOptions) -> (Collected, Vec<Step>) {
     let mut steps = Vec::new();
-    // A bucket's lock tells nothing.
-    let options = CollectOptions { nobody_writes: true, ..options };
+    // A bucket's lock tells nothing, and some tests take the last repository.
+    let options = CollectOptions { nobody_writes: true, no_repositories: true, ..options };
     let collected = store.collect(options, &mut |step| steps.push(step)).await.unwrap();
     (collected, steps)
 }
@@ -56,6 +65,7 @@ const PLAIN: CollectOptions = CollectOptions {
     delete_untagged: false,
     older_than: Duration::ZERO,
     nobody_writes: true,
+    no_repositories: false,
     most_marks: 4,
 };
 const UNTAGGED: CollectOptions = CollectOptions { delete_untagged: true, ..PLAIN };
@@ -186,6 +196,170 @@ async fn an_index_keeps_what_it_lists_though_that_was_deleted_by_name(world: Wor
     let before = objects(&*world.backend).await;
     collect(&world.store, UNTAGGED).await;
     assert_eq!(objects(&*world.backend).await, before);
+}
+
+/// Leaves the place of a manifest's link, as Distribution does when one is deleted, and not the link.
+async fn leave_the_place_alone(world: &World, digest: &Digest) {
+    let link = links("a").revision_link(digest);
+    let beside: Key = format!("{}/link.1234.tmp", link.parent().unwrap()).parse().unwrap();
+    put(world, &beside, "torn").await;
+    world.backend.delete(&[link]).await.unwrap();
+}
+
+async fn an_index_keeps_what_it_lists_though_only_the_place_of_its_link_is_left(world: World) {
+    let a = world.repository("a");
+    let child = push_image(&a, b"{}", &[b"layer"], "child").await;
+    let middle = index(&[&image(b"{}", &[b"layer"])]);
+    push_manifest(&a, &middle, &[]).await;
+    push_manifest(&a, &index(&[&middle]), &["outer"]).await;
+    a.tags().delete(&"child".parse().unwrap()).await.unwrap();
+    for digest in [child, sha256(&middle)] {
+        leave_the_place_alone(&world, &digest).await;
+    }
+    let before = objects(&*world.backend).await;
+    for options in [PLAIN, UNTAGGED] {
+        let (collected, _) = collect(&world.store, options).await;
+        assert_eq!((collected.manifests, collected.damaged), (1, 0));
+        assert_eq!(objects(&*world.backend).await, before);
+    }
+}
+
+async fn what_a_tagged_index_lists_keeps_what_it_lists_though_only_the_place_of_its_link_is_left(
+    world: World,
+) {
+    let a = world.repository("a");
+    let leaf = push_image(&a, b"{}", &[b"layer"], "leaf").await;
+    let middle = index(&[&image(b"{}", &[b"layer"])]);
+    push_manifest(&a, &middle, &[]).await;
+    push_manifest(&a, &index(&[&middle]), &["outer"]).await;
+    a.tags().delete(&"leaf".parse().unwrap()).await.unwrap();
+    leave_the_place_alone(&world, &sha256(&middle)).await;
+    let before = objects(&*world.backend).await;
+    let (_, steps) = collect(&world.store, UNTAGGED).await;
+    assert_eq!(untagged(&steps), set(&[]));
+    assert_eq!(objects(&*world.backend).await, before);
+    a.manifests().get(&leaf.into()).await.unwrap();
+}
+
+async fn a_tag_that_cannot_be_read_keeps_all_manifests_and_is_told_of(world: World) {
+    let a = world.repository("a");
+    push_image(&a, b"{}", &[b"one"], "v1").await;
+    push_image(&a, b"{}", &[b"two"], "v2").await;
+    let tag = links("a").tag_current_link(&"v1".parse().unwrap());
+    put(&world, &tag, "").await;
+    let dry = CollectOptions { dry_run: true, ..UNTAGGED };
+    for options in [dry, UNTAGGED] {
+        let (collected, steps) = collect(&world.store, options).await;
+        assert_eq!((collected.damaged, collected.removed_manifests), (1, 0));
+        let told = steps
+            .iter()
+            .filter(|step| matches!(step, Step::Damaged { what, .. } if what.key == tag))
+            .count();
+        assert_eq!(told, 1, "{steps:?}");
+    }
+    assert_eq!(collect(&world.store, PLAIN).await.0.damaged, 0);
+}
+
+async fn a_layer_of_any_type_is_no_manifest(world: World) {
+    let a = world.repository("a");
+    for content in [&b"{}"[..], b"layer", b"loose"] {
+        push(&a, content).await;
+    }
+    let mut document = image_document(b"{}", &[b"layer"]);
+    document["layers"][0]["mediaType"] = json!("application/vnd.x.index.v1.tar+gzip");
+    push_manifest(&a, &manifest(&document), &["v1"]).await;
+    let (collected, steps) = collect(&world.store, UNTAGGED).await;
+    assert_eq!((taken(&steps), collected.damaged), (set(&[Digest::sha256(b"loose")]), 0));
+}
+
+async fn an_index_keeps_what_it_lists_of_types_that_nobody_knows(world: World) {
+    let a = world.repository("a");
+    let part = push(&a, b"part").await;
+    let artifact = json!({"mediaType": "application/vnd.x+json", "parts": [part.to_string()]});
+    let artifact = artifact.to_string();
+    let digest = push(&a, artifact.as_bytes()).await;
+    world.backend.delete(&[links("a").layer_link(&digest)]).await.unwrap();
+    let mut document = serde_json::from_slice::<serde_json::Value>(index(&[]).bytes()).unwrap();
+    document["manifests"] =
+        json!([{"mediaType": "application/vnd.x+json", "digest": digest.to_string(), "size": 1}]);
+    let document = document.to_string();
+    let outer = Digest::sha256(document.as_bytes());
+    store(&world, &outer, document.as_bytes(), &links("a").revision_link(&outer)).await;
+    let (_, steps) = collect(&world.store, PLAIN).await;
+    assert_eq!(taken(&steps), set(&[]));
+}
+
+async fn a_broken_link_by_a_sha512_keeps_all_of_its_repository(world: World) {
+    let a = world.repository("a");
+    push(&a, b"{}").await;
+    let long = Digest::of(Algorithm::Sha512, b"layer");
+    // As Distribution keeps what was pushed by its sha512.
+    push(&a, b"layer").await;
+    let link = links("a").layer_link(&long);
+    let mut document = image_document(b"{}", &[b"layer"]);
+    document["layers"][0]["digest"] = json!(long.to_string());
+    put(&world, &link, Digest::sha256(b"layer").to_string()).await;
+    push_manifest(&a, &manifest(&document), &["v1"]).await;
+    for broken in ["", "sha256:12"] {
+        put(&world, &link, broken).await;
+        let (collected, steps) = collect(&world.store, PLAIN).await;
+        assert_eq!(taken(&steps), set(&[]), "{broken:?}");
+        assert!(collected.damaged > 0, "{broken:?}");
+        assert!(
+            steps.iter().any(|step| matches!(step, Step::Damaged { what, .. } if what.key == link)),
+            "{steps:?}"
+        );
+    }
+}
+
+async fn a_damaged_manifest_of_schema_1_keeps_its_signatures(world: World) {
+    let a = world.repository("a");
+    let signature = push(&a, b"signature").await;
+    world.backend.delete(&[links("a").layer_link(&signature)]).await.unwrap();
+    let digest = Digest::sha256(b"what was signed");
+    store(&world, &digest, b"", &links("a").revision_link(&digest)).await;
+    let beside = links("a").signatures(&digest, Algorithm::Sha256);
+    let beside: Key = format!("{beside}/{}/link", signature.hex()).parse().unwrap();
+    put(&world, &beside, signature.to_string()).await;
+    let (collected, steps) = collect(&world.store, PLAIN).await;
+    assert_eq!((taken(&steps), collected.damaged), (set(&[]), 1));
+}
+
+async fn without_repositories_nothing_goes_unless_that_is_meant(world: World) {
+    let loose = push(&world.repository("a"), b"loose").await;
+    world.backend.delete_tree(&layout::repositories()).await.unwrap();
+    let before = objects(&*world.backend).await;
+    for dry_run in [true, false] {
+        let options = CollectOptions { dry_run, ..PLAIN };
+        let failed = world.store.collect(options, &mut |_| {}).await;
+        assert!(
+            matches!(&failed, Err(Error::Storage(error)) if error.kind() == ErrorKind::Foreign),
+            "{failed:?}"
+        );
+        assert_eq!(objects(&*world.backend).await, before);
+    }
+    assert_eq!(taken(&collect(&world.store, PLAIN).await.1), set(&[loose]));
+    // With no blobs either there is nothing to ask about.
+    world.store.collect(PLAIN, &mut |_| {}).await.unwrap();
+}
+
+async fn a_copy_under_a_name_of_ours_keeps_everything(world: World) {
+    push(&world.repository("a"), b"loose").await;
+    for path in ["_a/_manifests", "team/_a/_layers", "a/_copies/deep/_manifests", "_manifests"] {
+        let strange: Key =
+            format!("{}/{path}/tags/x/current/link", layout::repositories()).parse().unwrap();
+        put(&world, &strange, Digest::sha256(b"x").to_string()).await;
+        let failed = world.store.collect(PLAIN, &mut |_| {}).await;
+        assert!(
+            matches!(&failed, Err(Error::Storage(error)) if error.kind() == ErrorKind::Foreign),
+            "{path}: {failed:?}"
+        );
+        world.backend.delete(&[strange]).await.unwrap();
+    }
+    // What another program keeps beside repositories is no copy of one.
+    let other: Key = format!("{}/a/_other/file", layout::repositories()).parse().unwrap();
+    put(&world, &other, "content").await;
+    assert_eq!(collect(&world.store, PLAIN).await.0.removed_blobs, 1);
 }
 
 async fn without_tags_go_only_those_that_nothing_keeps(world: World) {

@@ -49,6 +49,7 @@ mod cancelling;
 mod catalog;
 mod collect_model;
 mod collecting;
+mod collecting_what_is_hidden;
 mod costs;
 mod damage_model;
 mod faults;

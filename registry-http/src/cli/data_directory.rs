@@ -38,11 +38,15 @@ pub(super) fn writable(said: &Said<PathBuf>) -> Result<PathBuf, Failure> {
     check(&root, by, WRITABLE, expected)
 }
 
-/// The whole path of a directory that can be read and written and holds a registry's data, which may be none yet: a
-/// directory that is empty, or has nothing but what the program keeps for itself.
-pub(super) fn existing(said: &Said<PathBuf>) -> Result<PathBuf, Failure> {
-    let expected = "a directory that this user may read and write";
-    let root = check(&whole_path(said)?, &said.by, WRITABLE, expected)?;
+/// The whole path of a directory that can be read, and written if that is wanted, and holds a registry's data, which may be
+/// none yet: a directory that is empty, or has nothing but what the program keeps for itself.
+pub(super) fn existing(said: &Said<PathBuf>, writes: bool) -> Result<PathBuf, Failure> {
+    let root = if writes {
+        let expected = "a directory that this user may read and write";
+        check(&whole_path(said)?, &said.by, WRITABLE, expected)?
+    } else {
+        readable(said)?
+    };
     let top = root.join(layout::top().as_str());
     let is_ours = |entry: &io::Result<fs::DirEntry>| {
         entry.as_ref().is_ok_and(|entry| entry.file_name() == layout::private().as_str())

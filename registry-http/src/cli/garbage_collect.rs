@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::time::Duration;
 
-use clap::Args;
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Args};
 use registry_store::backend::ErrorKind;
 use registry_store::error::Error;
 use registry_store::gc::{CollectOptions, Collected, Damaged, Step};
@@ -32,28 +33,39 @@ pub(super) struct GarbageCollect {
     root: Option<PathBuf>,
 
     /// Take nothing, and tell what would go; may run beside a registry that serves
-    #[arg(short, long)]
+    // As with Distribution's own, `=true` and `=false` may stand behind a flag.
+    #[arg(short, long, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+          default_value = "false", default_missing_value = "true", hide_default_value = true,
+          hide_possible_values = true, value_name = "BOOL", value_parser = BoolishValueParser::new())]
     dry_run: bool,
 
     /// Take manifests too that no tag keeps. Under Harbor never: there no manifest has a tag
-    #[arg(short = 'm', long)]
+    #[arg(short = 'm', long, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+          default_value = "false", default_missing_value = "true", hide_default_value = true,
+          hide_possible_values = true, value_name = "BOOL", value_parser = BoolishValueParser::new())]
     delete_untagged: bool,
 
     /// Tell only of damage, and of a failure
-    #[arg(short, long)]
+    #[arg(short, long, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+          default_value = "false", default_missing_value = "true", hide_default_value = true,
+          hide_possible_values = true, value_name = "BOOL", value_parser = BoolishValueParser::new())]
     quiet: bool,
 
     /// Print each line as a JSON object
     #[arg(long, conflicts_with = "quiet")]
     json: bool,
 
-    /// Leave blobs that were written within so long before now, by the clock of the storage
+    /// Leave blobs that were written within so long before now, by this machine's clock
     #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u32))]
     older_than: u32,
 
     /// Every registry on the bucket is stopped, or only reads: a bucket has no lock that could tell
     #[arg(long)]
     nobody_writes: bool,
+
+    /// There is no repository any more, and that is meant: every blob goes
+    #[arg(long)]
+    no_repositories: bool,
 }
 
 /// Does what the command says.
@@ -94,7 +106,7 @@ async fn collect_until_told(data: Data, arguments: &GarbageCollect) -> Result<()
 }
 
 async fn collect(data: Data, arguments: &GarbageCollect) -> Result<(), Failure> {
-    let purpose = if arguments.dry_run { Purpose::ReadOnly } else { Purpose::Maintain };
+    let purpose = if arguments.dry_run { Purpose::Look } else { Purpose::Maintain };
     let Opened { backend, .. } = storage::open(data, purpose).await?;
     let store = Store::new(backend, StoreOptions::default());
     let options = CollectOptions {
@@ -102,6 +114,7 @@ async fn collect(data: Data, arguments: &GarbageCollect) -> Result<(), Failure> 
         delete_untagged: arguments.delete_untagged,
         older_than: Duration::from_secs(arguments.older_than.into()),
         nobody_writes: arguments.nobody_writes,
+        no_repositories: arguments.no_repositories,
         ..CollectOptions::default()
     };
     let mut tell = |step: Step| match (arguments.json, arguments.quiet) {

@@ -11,8 +11,6 @@ use registry_http::events::EventSink;
 use registry_http::serve::Server;
 use registry_http::serve::tls::{Tls, TlsOptions};
 use registry_http::{Options, service};
-use registry_store::backend::ErrorKind;
-use registry_store::error::Error;
 use registry_store::store::Store;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime;
@@ -152,16 +150,10 @@ async fn serve_until_told(mut settings: Settings) -> Result<(), Failure> {
 /// Says, until the process ends, that it writes. Letting go of it earlier would let a collector in while something that
 /// was begun is still under way.
 async fn keep_collectors_away(store: &Store) -> Result<(), Failure> {
-    match store.hold_off_collection().await {
-        Ok(held) => mem::forget(held),
-        // To read and to delete is of more use than not to start.
-        Err(Error::Storage(error)) if error.kind() == ErrorKind::Full => {
-            warn!(%error, "nothing keeps a collector away: do not run one beside this registry");
-        }
-        Err(error) => {
-            return Err(Failure::new(format!("cannot keep collectors of garbage away: {error}")));
-        }
-    }
+    let held = store.hold_off_collection().await.map_err(|error| {
+        Failure::new(format!("cannot keep collectors of garbage away: {error}"))
+    })?;
+    mem::forget(held);
     Ok(())
 }
 

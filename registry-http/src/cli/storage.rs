@@ -25,8 +25,16 @@ pub(super) enum Purpose {
     Serve,
     /// Reading.
     ReadOnly,
+    /// To look through what is there already.
+    Look,
     /// To work on what is there already.
     Maintain,
+}
+
+impl Purpose {
+    const fn only_reads(self) -> bool {
+        matches!(self, Self::ReadOnly | Self::Look)
+    }
 }
 
 /// Storage, and how to call it.
@@ -60,7 +68,8 @@ pub(super) async fn open(data: Data, purpose: Purpose) -> Result<Opened, Failure
             let root = match purpose {
                 Purpose::Serve => data_directory::writable(&root)?,
                 Purpose::ReadOnly => data_directory::readable(&root)?,
-                Purpose::Maintain => data_directory::existing(&root)?,
+                Purpose::Look => data_directory::existing(&root, false)?,
+                Purpose::Maintain => data_directory::existing(&root, true)?,
             };
             directory(&root)
         }
@@ -80,13 +89,13 @@ async fn open_bucket(
     Said { value, by }: Said<Box<S3Options>>,
     purpose: Purpose,
 ) -> Result<Opened, Failure> {
-    let options = S3Options { read_only: purpose == Purpose::ReadOnly, ..*value };
+    let options = S3Options { read_only: purpose.only_reads(), ..*value };
     let name = bucket(&options);
     let backend = tell_of_waiting(&name, S3Backend::open(options)).await.map_err(|error| {
         let expected = match error.kind() {
             // It says itself what it expects.
             ErrorKind::Unsupported => "",
-            ErrorKind::Denied if purpose == Purpose::ReadOnly => {
+            ErrorKind::Denied if purpose.only_reads() => {
                 "; expected keys that may read and list it"
             }
             ErrorKind::Denied => "; expected keys that may read, write, list and delete in it",

@@ -217,6 +217,10 @@ impl Backend for MemoryBackend {
         self.list_children_by_looking(prefix, path, after, limit).await
     }
 
+    async fn left_out(&self, _prefix: &Key, _marks: &[&str]) -> Result<Option<String>> {
+        Ok(None)
+    }
+
     async fn list_places(
         &self,
         prefix: &Key,

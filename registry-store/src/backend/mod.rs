@@ -155,6 +155,15 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
         limit: usize,
     ) -> Result<Page<String>>;
 
+    /// Something directly below `prefix` that listings leave out and below which objects may lie all the same, by its
+    /// name; `None` if there is nothing.
+    ///
+    /// * What is neither file nor directory, such as a symbolic link that leads nowhere: a disk may not be there.
+    /// * A directory whose name cannot be a key's, if something named as one of `marks` lies in it, at any depth.
+    ///
+    /// On an object store there is nothing of the kind, and nothing is asked for.
+    async fn left_out(&self, prefix: &Key, marks: &[&str]) -> Result<Option<String>>;
+
     /// Begins to write an object whose size is not known yet, or goes on with it.
     ///
     /// Errors: `NotFound` if a session is gone on with that does not exist; `Foreign`, where the medium tells, if one

@@ -16,6 +16,7 @@ use crate::listing::{self, MANY};
 use crate::manifest::MAX_MANIFEST_SIZE;
 use crate::shared::Shared;
 
+use super::names;
 use super::references::{Document, Reference, Role, digests_in_text};
 
 /// Manifests that are read at once: each may be 4 MiB.
@@ -49,14 +50,16 @@ pub struct Damaged {
 pub(crate) struct Explorer<'r> {
     shared: &'r Arc<Shared>,
     layout: &'r RepositoryLayout,
-    /// Its manifests, in order, but for those that are passed over: 65 bytes each.
+    /// What has the place of a manifest, in order, but for those that are passed over: 65 bytes each.
     manifests: &'r [Digest],
     visit: &'r mut dyn Visit,
     /// What is referred to, by 8 bytes of the hash. Two that have them in common would only be looked at less: one that
     /// Distribution 2.1 linked as a blob and that is a manifest.
     referred: HashSet<u64>,
-    /// Manifests without a link that were met, and those of them that are still to be read.
-    met: HashSet<Digest>,
+    /// Those of them that have no link: a DELETE of Distribution leaves the place, and so do other files in it.
+    absent: HashSet<Digest>,
+    /// Manifests that others list and that were met, and those of them that may still have to be read.
+    met: HashSet<(Digest, Role)>,
     unread: Vec<(Digest, Role)>,
     is_damaged: bool,
 }
@@ -88,10 +91,12 @@ pub(crate) async fn explore(
         manifests: &manifests,
         visit,
         referred: HashSet::new(),
+        absent: HashSet::new(),
         met: HashSet::new(),
         unread: Vec::new(),
         is_damaged: false,
     };
+    explorer.expect_whole().await?;
     explorer.linked().await?;
     explorer.listed().await?;
     explorer.of_other_algorithms().await?;
@@ -101,6 +106,7 @@ pub(crate) async fn explore(
     // What was found there may be damaged as well.
     if explorer.is_damaged {
         explorer.keep_all_blobs().await?;
+        explorer.keep_all_manifests().await?;
     }
     Ok(())
 }
@@ -117,6 +123,21 @@ enum Read {
 }
 
 impl Explorer<'_> {
+    /// What listings leave out, such as a link to a disk that is not there, may refer to anything.
+    async fn expect_whole(&mut self) -> Result<()> {
+        let layout = self.layout;
+        let mut places = vec![layout.manifests(), layout.all_revisions(), layout.layers()];
+        for algorithm in Algorithm::ALL {
+            places.extend([layout.revisions(algorithm), layout.layers_of(algorithm)]);
+        }
+        for key in places {
+            if let Some(reason) = names::left_out(self.shared, &key, &[layout::LINK]).await? {
+                self.damaged(Damaged { key, reason });
+            }
+        }
+        Ok(())
+    }
+
     async fn linked(&mut self) -> Result<()> {
         let (shared, layout, manifests) = (self.shared, self.layout, self.manifests);
         let reads = stream::iter(manifests).map(|digest| async move {
@@ -125,6 +146,9 @@ impl Explorer<'_> {
         });
         let mut reads = reads.buffered(PARALLEL);
         while let Some((digest, read)) = reads.try_next().await? {
+            if matches!(read, Read::Nothing) {
+                self.absent.insert(digest);
+            }
             self.take(&digest, true, read).await?;
         }
         Ok(())
@@ -133,8 +157,10 @@ impl Explorer<'_> {
     /// Manifests that others list and that have no link, and what those list in turn.
     async fn listed(&mut self) -> Result<()> {
         while let Some((digest, role)) = self.unread.pop() {
-            let is_one = role == Role::Manifest;
-            let read = read_unlinked(self.shared, self.layout, &digest, is_one).await?;
+            if self.manifests.binary_search(&digest).is_ok() && !self.absent.contains(&digest) {
+                continue;
+            }
+            let read = read_unlinked(self.shared, self.layout, &digest, role).await?;
             self.take(&digest, false, read).await?;
         }
         Ok(())
@@ -143,6 +169,9 @@ impl Explorer<'_> {
     /// Links that we have no name for. A manifest's cannot be read by it; a blob's is kept by what the link holds.
     async fn of_other_algorithms(&mut self) -> Result<()> {
         for key in foreign_links(self.shared, &self.layout.all_revisions()).await? {
+            if let Ok(Some(content)) = one(link::read_raw(self.shared, &key).await)? {
+                self.keep_each(&digests_in_text(&content));
+            }
             let reason = "a manifest by a digest of an algorithm that is not known".to_owned();
             self.damaged(Damaged { key, reason });
         }
@@ -166,11 +195,17 @@ impl Explorer<'_> {
             let loose: Vec<Digest> = loose.copied().collect();
             let (shared, layout) = (self.shared, self.layout);
             let reads = stream::iter(loose).map(|digest| async move {
-                Ok::<_, Error>((digest, read_unlinked(shared, layout, &digest, false).await?))
+                Ok::<_, Error>((
+                    digest,
+                    read_unlinked(shared, layout, &digest, Role::Unknown).await?,
+                ))
             });
             let mut reads = reads.buffered(PARALLEL);
             while let Some((digest, read)) = reads.try_next().await? {
-                self.met.insert(digest);
+                // It is not read again for another that lists it.
+                if matches!(read, Read::Manifest(..)) {
+                    self.met.insert((digest, Role::Unknown));
+                }
                 self.take(&digest, false, read).await?;
             }
             self.listed().await?;
@@ -196,6 +231,22 @@ impl Explorer<'_> {
         }
     }
 
+    /// Of what cannot be read, or is not there any more: its bytes, and of schema 1 the signatures.
+    async fn keep_all_manifests(&mut self) -> Result<()> {
+        for digest in self.manifests {
+            self.visit.keep(digest);
+            self.keep_signatures(digest).await?;
+        }
+        Ok(())
+    }
+
+    async fn keep_signatures(&mut self, digest: &Digest) -> Result<()> {
+        let place = |algorithm| self.layout.signatures(digest, algorithm);
+        let signatures = all_digests(self.shared, place).await?;
+        self.keep_each(&signatures);
+        Ok(())
+    }
+
     /// Tells of what was read as a manifest, and notes what is to be read because of it.
     async fn take(&mut self, digest: &Digest, linked: bool, read: Read) -> Result<()> {
         let (stored, document) = match read {
@@ -212,19 +263,16 @@ impl Explorer<'_> {
         self.visit.keep(&stored);
         self.visit.manifest(digest, linked, &document.references);
         if document.is_schema1 {
-            let place = |algorithm| self.layout.signatures(digest, algorithm);
-            self.keep_each(&all_digests(self.shared, place).await?);
+            self.keep_signatures(digest).await?;
         }
         for reference in document.references {
             if reference.role == Role::Subject {
                 continue;
             }
             self.keep(&reference.digest).await?;
-            if matches!(reference.role, Role::Manifest | Role::Unknown)
-                && self.manifests.binary_search(&reference.digest).is_err()
-                && self.met.insert(reference.digest)
-            {
-                self.unread.push((reference.digest, reference.role));
+            let next = (reference.digest, reference.role);
+            if reference.role != Role::Blob && self.met.insert(next) {
+                self.unread.push(next);
             }
         }
         Ok(())
@@ -239,7 +287,7 @@ impl Explorer<'_> {
         }
         self.visit.keep(digest);
         let link = self.layout.layer_link(digest);
-        match one(alias(self.shared, &link, digest).await)? {
+        match alias(self.shared, &link, digest).await? {
             Ok(stored) => stored.iter().for_each(|stored| self.visit.keep(stored)),
             Err(reason) => self.damaged(Damaged { key: link, reason }),
         }
@@ -263,10 +311,10 @@ async fn read_linked(shared: &Shared, layout: &RepositoryLayout, digest: &Digest
     let key = layout.revision_link(digest);
     let content = match one(link::read_raw(shared, &key).await)? {
         Ok(Some(content)) => content,
-        Ok(None) => return Ok(Read::Nothing),
+        Ok(None) => return nothing(shared, &[key.parent().unwrap_or(key)]).await,
         Err(reason) => return Ok(Read::Damaged(Damaged { key, reason }, Vec::new())),
     };
-    let stored = std::str::from_utf8(&content).ok().and_then(|text| text.parse::<Digest>().ok());
+    let stored = digest_in(&content);
     match stored {
         Some(stored) if stored == *digest || stored.algorithm() != digest.algorithm() => {
             Ok(match fetch(shared, &stored).await? {
@@ -286,22 +334,36 @@ async fn read_linked(shared: &Shared, layout: &RepositoryLayout, digest: &Digest
     }
 }
 
-/// Reads what may be a manifest and has no link as one. `is_one`: it was said to be one.
+/// Nothing is where a manifest or its link may be: unless there is what cannot be read.
+async fn nothing(shared: &Shared, places: &[Key]) -> Result<Read> {
+    for key in places {
+        if let Some(reason) = names::left_out(shared, key, &[]).await? {
+            return Ok(Read::Damaged(Damaged { key: key.clone(), reason }, Vec::new()));
+        }
+    }
+    Ok(Read::Nothing)
+}
+
+/// Reads what may be a manifest and has no link as one. `role`: what it was said to be.
 async fn read_unlinked(
     shared: &Shared,
     layout: &RepositoryLayout,
     digest: &Digest,
-    is_one: bool,
+    role: Role,
 ) -> Result<Read> {
+    let is_one = role == Role::Manifest;
     let link = layout.layer_link(digest);
-    let stored = match one(alias(shared, &link, digest).await)? {
+    let stored = match alias(shared, &link, digest).await? {
         Ok(stored) => stored.unwrap_or(*digest),
         Err(reason) => return Ok(Read::Damaged(Damaged { key: link, reason }, Vec::new())),
     };
     let key = layout::blob(&stored);
     let size = match one(shared.backend.head(&key).await.map_err(Error::from))? {
         Ok(Some(meta)) => meta.size,
-        Ok(None) => return Ok(Read::Nothing),
+        Ok(None) => {
+            let places = [layout::blobs(stored.algorithm()), layout::blob_shard(&stored)];
+            return nothing(shared, &[&places[..], &[layout::blob_place(&stored)]].concat()).await;
+        }
         Err(reason) => return Ok(Read::Damaged(Damaged { key, reason }, Vec::new())),
     };
     // What is larger was never accepted as one.
@@ -312,7 +374,9 @@ async fn read_unlinked(
         Fetched::Nothing => Read::Nothing,
         Fetched::Unreadable(what) => Read::Damaged(what, Vec::new()),
         Fetched::Bytes(bytes) => match read_bytes(stored, &bytes) {
-            Read::Manifest(_, document) if !is_one && !document.is_manifest => Read::Other,
+            Read::Manifest(_, document) if role == Role::Unknown && !document.is_manifest => {
+                Read::Other
+            }
             Read::Damaged(..) if !is_one => Read::Other,
             read => read,
         },
@@ -365,15 +429,30 @@ fn judge(digest: &Digest, bytes: &Bytes) -> Result<Document, String> {
 }
 
 /// The digest that a blob's bytes are kept under, if it is another: Distribution keeps what was pushed by its sha512
-/// under its sha256. Nobody keeps it the other way round.
-async fn alias(shared: &Shared, link: &Key, digest: &Digest) -> Result<Option<Digest>> {
+/// under its sha256. Nobody keeps it the other way round. What is wrong, if its link cannot tell.
+async fn alias(
+    shared: &Shared,
+    link: &Key,
+    digest: &Digest,
+) -> Result<Result<Option<Digest>, String>> {
     if digest.algorithm() == Algorithm::Sha256 {
-        return Ok(None);
+        return Ok(Ok(None));
     }
-    let content = link::read_raw(shared, link).await?;
-    let stored = content.as_deref().and_then(|content| std::str::from_utf8(content).ok());
-    let stored = stored.and_then(|text| text.parse::<Digest>().ok());
-    Ok(stored.filter(|stored| stored.algorithm() != digest.algorithm()))
+    let content = match one(link::read_raw(shared, link).await)? {
+        Ok(Some(content)) => content,
+        Ok(None) => return Ok(Ok(None)),
+        Err(reason) => return Ok(Err(reason)),
+    };
+    Ok(match digest_in(&content) {
+        Some(stored) if stored == *digest => Ok(None),
+        Some(stored) if stored.algorithm() != digest.algorithm() => Ok(Some(stored)),
+        _ => Err(format!("expected a link to {digest}, found {} bytes", content.len())),
+    })
+}
+
+/// The digest that a link holds.
+pub(crate) fn digest_in(content: &[u8]) -> Option<Digest> {
+    std::str::from_utf8(content).ok()?.parse().ok()
 }
 
 /// All digests named below a place of each algorithm, in order.

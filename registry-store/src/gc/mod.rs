@@ -34,6 +34,7 @@
 mod exclusive;
 mod explore;
 mod marks;
+mod names;
 mod references;
 mod remover;
 mod sweep;
@@ -43,17 +44,17 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::{self, ErrorKind};
 use crate::catalog;
 use crate::digest::Digest;
 use crate::error::Result;
-use crate::layout::{self, RepositoryLayout, reserved};
+use crate::layout::RepositoryLayout;
 use crate::listing::BATCH;
 use crate::name::RepositoryName;
 use crate::shared::Shared;
 
 use self::explore::{Visit, explore};
 use self::marks::Marks;
+use self::names::expect_names;
 use self::references::Reference;
 use self::remover::Remover;
 use self::sweep::Sweep;
@@ -76,6 +77,9 @@ pub struct CollectOptions {
     /// Nobody writes to the storage, in any process. It has to be said where the storage has no locks between processes,
     /// as S3; elsewhere the lock tells.
     pub nobody_writes: bool,
+    /// There are no repositories any more, and that is meant: every blob goes. Where it is not said, blobs without a single
+    /// repository are taken for a disk that is not there, and none goes.
+    pub no_repositories: bool,
     /// How many marks of 16 bytes are held at most. Default: 4 Mi, which are 64 MiB.
     pub most_marks: usize,
 }
@@ -87,6 +91,7 @@ impl Default for CollectOptions {
             delete_untagged: false,
             older_than: Duration::ZERO,
             nobody_writes: false,
+            no_repositories: false,
             most_marks: 4 << 20,
         }
     }
@@ -173,7 +178,7 @@ pub(crate) async fn collect(
     } else {
         Some(exclusive::keep_out(shared, options.nobody_writes).await?)
     };
-    let repositories = expect_names(shared).await?;
+    let repositories = expect_names(shared, options.no_repositories).await?;
     let remover = Remover::new(shared.clone(), held);
     let mut collected = Collected { repositories, ..Collected::default() };
     let mut round = Round { options, remover: &remover, tell, collected: &mut collected };
@@ -193,31 +198,6 @@ pub(crate) async fn collect(
     }
 }
 
-/// What has the marks of a repository and not the name of one may refer to anything: nothing is taken then. Returns how
-/// many repositories there are.
-async fn expect_names(shared: &Shared) -> Result<u64> {
-    let marks = [reserved::LAYERS, reserved::MANIFESTS];
-    let mut after: Option<String> = None;
-    let mut repositories = 0;
-    loop {
-        let place = layout::repositories();
-        let page = shared.backend.list_places(&place, &marks, after.as_deref(), BATCH).await?;
-        let strange = page.items.iter().find(|path| path.parse::<RepositoryName>().is_err());
-        if let Some(strange) = strange {
-            let error = backend::Error::new(ErrorKind::Foreign, "collect").at(&place);
-            let found = format!(
-                "expected names of repositories, found {strange:?} with manifests or blobs"
-            );
-            return Err(error.because(found).into());
-        }
-        repositories += page.items.len() as u64;
-        after = page.next_after().cloned();
-        if after.is_none() {
-            return Ok(repositories);
-        }
-    }
-}
-
 struct Round<'r> {
     options: CollectOptions,
     remover: &'r Remover,
@@ -234,6 +214,10 @@ impl Round<'_> {
             let found = untagged(self.remover.shared(), &layout).await?;
             for digest in &found.manifests {
                 (self.tell)(Step::Untagged { name: name.clone(), digest: *digest });
+            }
+            self.collected.damaged += found.damaged.len() as u64;
+            for what in &found.damaged {
+                (self.tell)(Step::Damaged { name: name.clone(), what: what.clone() });
             }
             self.collected.removed_manifests += found.manifests.len() as u64;
             if !self.remover.is_idle() {

@@ -32,13 +32,15 @@ pub(crate) struct Reference {
 }
 
 /// What content is to a manifest that refers to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Role {
     /// What the manifest is about. It need not exist, and is not kept by it.
     Subject,
     /// A manifest, by its media type.
     Manifest,
-    /// Without a media type: a manifest if it looks like one.
+    /// What an index lists, of a type that is not known: a manifest if it is a JSON object.
+    Listed,
+    /// Without a media type, or one that sounds like a manifest's: a manifest if it looks like one.
     Unknown,
     /// Anything else.
     Blob,
@@ -110,6 +112,8 @@ impl Found {
 enum Place {
     Top,
     Subject,
+    /// In what an index lists.
+    Listed,
     Elsewhere,
 }
 
@@ -175,8 +179,8 @@ impl<'de> Visitor<'de> for Reader<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let Self { found, .. } = self;
-        let place = Place::Elsewhere;
+        let Self { found, place } = self;
+        let place = if place == Place::Listed { Place::Listed } else { Place::Elsewhere };
         while items.next_element_seed(Reader { found, place })?.is_some() {}
         Ok(Value::Other)
     }
@@ -187,8 +191,11 @@ impl<'de> Visitor<'de> for Reader<'_> {
         while let Some(mut name) = members.next_key::<String>()? {
             // Go's readers do not tell cases apart.
             name.make_ascii_lowercase();
-            let is_subject = place == Place::Top && name == "subject";
-            let inner = if is_subject { Place::Subject } else { Place::Elsewhere };
+            let inner = match (place, name.as_str()) {
+                (Place::Top, "subject") => Place::Subject,
+                (Place::Top, "manifests") => Place::Listed,
+                _ => Place::Elsewhere,
+            };
             let value = members.next_value_seed(Reader { found, place: inner })?;
             match (name.as_str(), value) {
                 ("digest", Value::Text(text)) => digests.extend(text.parse::<Digest>()),
@@ -205,10 +212,10 @@ impl<'de> Visitor<'de> for Reader<'_> {
         }
         let role = match (place, media_type.as_deref()) {
             (Place::Subject, _) => Role::Subject,
+            (_, Some(text)) if is_manifest(text) => Role::Manifest,
+            (Place::Listed, _) => Role::Listed,
             (_, None | Some("")) => Role::Unknown,
-            (_, Some(text)) if text.contains("manifest") || text.contains("index") => {
-                Role::Manifest
-            }
+            (_, Some(text)) if text.contains("manifest") || text.contains("index") => Role::Unknown,
             (_, Some(_)) => Role::Blob,
         };
         let blobs = blobs.into_iter().map(|digest| Reference { digest, role: Role::Blob });
@@ -219,6 +226,10 @@ impl<'de> Visitor<'de> for Reader<'_> {
         }
         Ok(Value::Object)
     }
+}
+
+fn is_manifest(media_type: &str) -> bool {
+    media_type.parse::<MediaType>().is_ok_and(|media_type| media_type.is_manifest())
 }
 
 #[cfg(test)]
@@ -268,8 +279,17 @@ mod tests {
         let index = r#"{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
             "manifests": [{"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": "$a"},
                           {"digest": "$b"}, {"mediaType": "application/vnd.cncf.layer", "digest": "$c"}]}"#;
-        let expected = are(&[("a", Role::Manifest), ("b", Role::Unknown), ("c", Role::Blob)]);
+        let expected = are(&[("a", Role::Manifest), ("b", Role::Listed), ("c", Role::Listed)]);
         assert_eq!(references(index), expected);
+    }
+
+    #[test]
+    fn a_media_type_that_only_sounds_like_that_of_a_manifest_does_not_make_one() {
+        let image = r#"{"schemaVersion": 2, "config": {"mediaType": "", "digest": "$a"},
+            "layers": [{"mediaType": "application/vnd.x.index.v1.tar+gzip", "digest": "$b"},
+                       {"mediaType": "application/vnd.oci.image.index.v1+json", "digest": "$c"}]}"#;
+        let expected = are(&[("a", Role::Unknown), ("b", Role::Unknown), ("c", Role::Manifest)]);
+        assert_eq!(references(image), expected);
     }
 
     #[test]

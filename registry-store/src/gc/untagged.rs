@@ -8,13 +8,14 @@ use futures::{StreamExt as _, stream};
 use crate::backend::Key;
 use crate::digest::Digest;
 use crate::error::Result;
-use crate::layout::RepositoryLayout;
+use crate::layout::{self, RepositoryLayout};
 use crate::link;
 use crate::listing::{self, BATCH, MANY};
 use crate::reference::Tag;
 use crate::shared::Shared;
 
-use super::explore::{Damaged, Visit, explore, revisions};
+use super::explore::{Damaged, Visit, digest_in, explore, revisions};
+use super::names;
 use super::references::{Reference, Role};
 use super::remover::Remover;
 
@@ -30,6 +31,8 @@ pub(crate) struct Untagged {
     waves: Vec<Vec<Digest>>,
     /// Those that have a subject, and which.
     subjects: HashMap<Digest, Vec<Digest>>,
+    /// Tags of which it cannot be told what they point at. Then there are no manifests here.
+    pub(crate) damaged: Vec<Damaged>,
 }
 
 /// Looks for the manifests that no tag keeps.
@@ -45,19 +48,24 @@ pub(crate) async fn untagged(shared: &Arc<Shared>, layout: &RepositoryLayout) ->
     }
     let mut graph = Graph::new(&linked);
     explore(shared, layout, &[], &mut graph).await?;
-    let are_all_read = tags(shared, layout, &mut graph).await?;
-    if graph.is_damaged || !are_all_read {
-        return Ok(Untagged::default());
+    let damaged = tags(shared, layout, &mut graph).await?;
+    if graph.is_damaged || !damaged.is_empty() {
+        return Ok(Untagged { damaged, ..Untagged::default() });
     }
     Ok(graph.untagged())
 }
 
-/// Roots the manifests that tags point at. `false` if there is a tag of which it cannot be told.
+/// Roots the manifests that tags point at. Returns the tags of which it cannot be told.
 async fn tags(
     shared: &Arc<Shared>,
     layout: &RepositoryLayout,
     graph: &mut Graph<'_>,
-) -> Result<bool> {
+) -> Result<Vec<Damaged>> {
+    let mut damaged = Vec::new();
+    let mut note = |key: &Key, reason| damaged.push(Damaged { key: key.clone(), reason });
+    if let Some(reason) = names::left_out(shared, &layout.tags(), &[layout::LINK]).await? {
+        note(&layout.tags(), reason);
+    }
     let mut after: Option<String> = None;
     loop {
         let page = shared.backend.list_children(&layout.tags(), after.as_deref(), MANY).await?;
@@ -65,23 +73,32 @@ async fn tags(
         let links = places.filter_map(|child| child.name().parse::<Tag>().ok());
         let links: Vec<Key> = links.map(|tag| layout.tag_current_link(&tag)).collect();
         let reads = stream::iter(&links).map(|key| link::read_raw(shared, key));
-        let mut reads = reads.buffered(PARALLEL);
-        while let Some(read) = reads.next().await {
-            let content = match read {
-                Ok(Some(content)) => content,
-                Ok(None) => continue,
-                Err(error) if error.is_of_one_object() => return Ok(false),
+        let mut reads = stream::iter(&links).zip(reads.buffered(PARALLEL));
+        while let Some((key, read)) = reads.next().await {
+            match read {
+                Ok(Some(content)) => match digest_in(&content) {
+                    Some(target) => graph.root(&target),
+                    None => {
+                        let found = content.len();
+                        note(key, format!("expected a link to a manifest, found {found} bytes"));
+                    }
+                },
+                Ok(None) => {
+                    for place in
+                        key.parent().into_iter().flat_map(|it| [it.parent(), Some(it)]).flatten()
+                    {
+                        if let Some(reason) = names::left_out(shared, &place, &[]).await? {
+                            note(&place, reason);
+                        }
+                    }
+                }
+                Err(error) if error.is_of_one_object() => note(key, error.to_string()),
                 Err(error) => return Err(error),
-            };
-            let target = std::str::from_utf8(&content).ok().and_then(|text| text.parse().ok());
-            match target {
-                Some(target) => graph.root(&target),
-                None => return Ok(false),
             }
         }
         after = page.next_after().map(|child| child.name().to_owned());
         if after.is_none() {
-            return Ok(true);
+            return Ok(damaged);
         }
     }
 }
@@ -237,7 +254,7 @@ impl<'g> Graph<'g> {
             nodes.iter().map(|node| linked[*node as usize]).collect()
         };
         let waves = waves(&taken, &self.edges).iter().map(|wave| digests(wave)).collect();
-        Untagged { manifests: digests(&taken), waves, subjects }
+        Untagged { manifests: digests(&taken), waves, subjects, damaged: Vec::new() }
     }
 
     /// Which nodes are kept, by their number.

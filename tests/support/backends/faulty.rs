@@ -214,6 +214,10 @@ impl Backend for FaultyBackend {
         self.call(Method::ListChildrenWith, call).await
     }
 
+    async fn left_out(&self, prefix: &Key, marks: &[&str]) -> Result<Option<String>> {
+        self.inner.left_out(prefix, marks).await
+    }
+
     async fn list_places(
         &self,
         prefix: &Key,

@@ -266,6 +266,10 @@ impl Backend for GatedBackend {
         self.call(Method::ListChildrenWith, &[prefix], call).await
     }
 
+    async fn left_out(&self, prefix: &Key, marks: &[&str]) -> Result<Option<String>> {
+        self.inner.left_out(prefix, marks).await
+    }
+
     async fn list_places(
         &self,
         prefix: &Key,

@@ -222,6 +222,10 @@ impl Backend for RecordedBackend {
         self.inner.list_children_with(prefix, path, after, limit).await
     }
 
+    async fn left_out(&self, prefix: &Key, marks: &[&str]) -> Result<Option<String>> {
+        self.inner.left_out(prefix, marks).await
+    }
+
     async fn list_places(
         &self,
         prefix: &Key,

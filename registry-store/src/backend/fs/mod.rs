@@ -15,6 +15,7 @@
 mod conditional;
 mod durable;
 mod fault;
+mod left_out;
 mod lock;
 mod naming;
 mod open_file;
@@ -204,6 +205,12 @@ impl<S: System> Backend for FilesystemBackend<S> {
         limit: usize,
     ) -> Result<Page<(String, Meta)>> {
         self.list_children_by_looking(prefix, path, after, limit).await
+    }
+
+    async fn left_out(&self, prefix: &Key, marks: &[&str]) -> Result<Option<String>> {
+        let prefix = prefix.clone();
+        let marks: Vec<String> = marks.iter().map(|mark| (*mark).to_owned()).collect();
+        self.run("list", move |root| left_out::left_out(root, &prefix, &marks)).await
     }
 
     async fn list_places(

@@ -214,6 +214,10 @@ impl Backend for S3Backend {
         list::list_children_with(&self.bucket, prefix, path, after, limit).await
     }
 
+    async fn left_out(&self, _prefix: &Key, _marks: &[&str]) -> Result<Option<String>> {
+        Ok(None)
+    }
+
     async fn list_places(
         &self,
         prefix: &Key,

@@ -195,6 +195,37 @@ async fn a_lock_holds_between_processes() {
     waiting.await.unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_writes_is_known_without_space_without_rights_and_without_the_file() {
+    let scope = crate::layout::writers();
+    for error in [Errno::NOSPC, Errno::DQUOT, Errno::ACCESS, Errno::ROFS] {
+        let ground = Ground::new();
+        ground.system.refuse("make_directory", error);
+        let held = ground.backend.lock(&scope, LockMode::Shared).await.unwrap();
+        assert!(!ground.root().join("_rs").exists());
+        let other = ground.another_process();
+        let mut waiting = other.lock(&scope, LockMode::Exclusive).boxed();
+        let wait = tokio::time::timeout(Duration::from_secs(60), &mut waiting);
+        assert!(wait.await.is_err(), "{error:?}: the lock is held");
+        drop((waiting, held));
+        // One that may not make the file cannot tell of other machines; where there is no space nobody made it.
+        let collecting =
+            FilesystemBackend::with_system(ground.root(), ground.system.clone()).unwrap();
+        let alone = collecting.lock(&scope, LockMode::Exclusive).await;
+        let is_full = matches!(error, Errno::NOSPC | Errno::DQUOT);
+        assert_eq!(alone.is_ok(), is_full, "{error:?}: {alone:?}");
+    }
+    let ground = Ground::new();
+    let held = ground.backend.lock(&scope, LockMode::Shared).await.unwrap();
+    std::fs::remove_dir_all(ground.root().join("_rs")).unwrap();
+    let other = ground.another_process();
+    let mut waiting = other.lock(&scope, LockMode::Exclusive).boxed();
+    let wait = tokio::time::timeout(Duration::from_secs(60), &mut waiting);
+    assert!(wait.await.is_err(), "the lock is held");
+    drop(held);
+    waiting.await.unwrap();
+}
+
 #[tokio::test]
 async fn nothing_is_lost_when_directories_come_and_go() {
     let ground = std::sync::Arc::new(Ground::used().await);
