@@ -289,7 +289,6 @@ pub(super) fn meant(path: &[&str]) -> Option<&'static str> {
 }
 
 /// The rows.
-#[cfg(test)]
 pub(super) fn all() -> &'static [Known] {
     TABLE
 }
