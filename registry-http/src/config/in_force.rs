@@ -11,8 +11,8 @@ const HIDDEN: &str = "(hidden)";
 /// Keys of which one at most is chosen, and the one that is if none is.
 const CHOICES: &[(&str, &str)] = &[("storage", "filesystem"), ("auth", "none")];
 
-/// What `storage` holds beside drivers.
-const BESIDE: [&str; 5] = ["cache", "delete", "maintenance", "redirect", "tag"];
+/// The drivers among what `storage` holds.
+const DRIVERS: [&str; 4] = ["filesystem", "inmemory", "s3", "s3aws"];
 
 /// A line of what is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,12 +58,12 @@ fn chosen(document: &Node, key: &str) -> Option<String> {
     };
     let rest = &key[section.len() + 1..];
     let (kind, below) = rest.split_once('.').map_or((rest, None), |(a, b)| (a, Some(b)));
-    if *section == "storage" && BESIDE.contains(&kind) {
+    let is_kind = |name: &str| *section != "storage" || DRIVERS.contains(&name);
+    if !is_kind(kind) {
         return Some(key.to_owned());
     }
     let entries = document.entry(section).map_or(&[][..], |entry| entry.node.entries());
-    let is_kind = |entry: &&Entry| *section != "storage" || !BESIDE.contains(&entry.key.as_str());
-    let name = entries.iter().find(is_kind).map_or(*usual, |entry| &entry.key);
+    let name = entries.iter().find(|entry| is_kind(&entry.key)).map_or(*usual, |entry| &entry.key);
     // The second name of a driver.
     let means = if name == "s3aws" { "s3" } else { name };
     (means == kind).then(|| match below {

@@ -149,6 +149,17 @@ fn each_value_is_shown_with_where_it_comes_from_and_no_secret_is() {
 }
 
 #[test]
+fn what_nobody_knows_hides_nothing_of_what_counts() {
+    let file =
+        "version: 0.1\nstorage: {s4: {key: hunter2}, cache: {}, filesystem: {rootdirectory: /d}}\n";
+    let lines: Vec<String> =
+        read(file, &[]).unwrap().in_force().iter().map(ToString::to_string).collect();
+    let line = "storage.filesystem.rootdirectory: /d  # c.yml:2";
+    assert!(lines.iter().any(|it| it == line), "{lines:#?}");
+    assert!(!lines.concat().contains("s4"), "{lines:#?}");
+}
+
+#[test]
 fn without_a_file_the_defaults_are_those_of_this_program() {
     let loaded = read_variables(&[]).unwrap();
     let lines: Vec<String> = loaded.in_force().iter().map(ToString::to_string).collect();
