@@ -32,7 +32,7 @@ pub(super) struct Explanation {
 impl Explanation {
     pub(super) fn parse(why: &str, row: &str) -> Self {
         let parts: Vec<String> = row.split(" | ").map(|part| part.trim().to_owned()).collect();
-        let parts = parts.try_into().unwrap_or_else(|_| panic!("expected five parts in {row:?}"));
+        let parts = parts.try_into().expect("deployment, step, field, theirs, ours");
         Self { why: why.to_owned(), parts }
     }
 
