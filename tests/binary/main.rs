@@ -3,6 +3,7 @@
 
 mod authenticating;
 mod configuring;
+mod describing;
 mod draining;
 mod failures;
 mod garbage_collect;

@@ -13,6 +13,7 @@ mod events;
 mod existence;
 mod fixture;
 mod gate;
+mod harbor;
 mod large;
 mod listing;
 mod oci;

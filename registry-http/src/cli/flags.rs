@@ -39,7 +39,7 @@ pub(super) struct Flags {
     pub(super) max_connections: Option<usize>,
 
     /// How long a connection may be without a request, of which the whole head has to be there; 0 is as long as
-    /// something of it comes [default: 60]
+    /// something of it comes [default: 120]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(..=A_WEEK))]
     pub(super) head_timeout: Option<u32>,
 

@@ -1,7 +1,9 @@
 //! The command line: what the flags mean, and the only place that prints.
 
 mod authentication;
+mod config;
 mod data_directory;
+mod describe;
 mod flags;
 mod garbage_collect;
 mod listening;
@@ -76,6 +78,13 @@ enum Command {
     /// and none starts beside it; one that was started with --read-only may go on. Distribution does not know of it: stop
     /// it. Where something is damaged, all that its repository has is kept. The status is 3 if damage was found.
     GarbageCollect(garbage_collect::GarbageCollect),
+    /// What a configuration comes to, and what one may hold
+    #[command(subcommand, arg_required_else_help = false)]
+    Config(config::Command),
+    /// Print what makes a shell complete this command line
+    Completions(describe::Completions),
+    /// Print the manual page of the program, or of a command
+    Man(describe::Page),
 }
 
 /// Why the program cannot go on, in one line.
@@ -132,13 +141,22 @@ fn execute(line: CommandLine) -> Result<(), Failure> {
         Some(Command::Referrers(command)) => referrers::run(&command),
         Some(Command::Scrub(arguments)) => scrub::run(&arguments),
         Some(Command::GarbageCollect(arguments)) => garbage_collect::run(&arguments),
+        Some(Command::Config(command)) => config::run(&command),
+        Some(Command::Completions(wanted)) => {
+            describe::completions(CommandLine::command(), &wanted);
+            Ok(())
+        }
+        Some(Command::Man(wanted)) => describe::page(CommandLine::command(), &wanted),
         None => serve::run(None, &line.serve),
     }
 }
 
 /// A configuration in place of the first argument is served: so do the images of Distribution, whose entry point puts
-/// the command before it.
+/// the command before it, and takes the program's name there too.
 fn with_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    if arguments.get(1).is_some_and(|first| first == "registry" || first == "/bin/registry") {
+        arguments.remove(1);
+    }
     let first = arguments.get(1).map(|first| first.to_string_lossy());
     let is_file = first.is_some_and(|first| {
         !first.starts_with('-') && (first.ends_with(".yml") || first.ends_with(".yaml"))
@@ -153,6 +171,11 @@ fn with_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
 fn say(line: impl fmt::Display) {
     // With standard output closed nobody wants to know.
     let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// Tells of what has no effect, where nothing is logged.
+fn warn(line: impl fmt::Display) {
+    let _ = writeln!(io::stderr(), "registry: warning: {line}");
 }
 
 /// Logs as the environment says, or else the configuration.
@@ -202,6 +225,11 @@ mod tests {
             let meant = with_command(given.clone());
             assert_eq!(meant != given, command, "{arguments:?}");
             assert!(!command || meant[1] == "serve" && meant[2..] == given[1..], "{meant:?}");
+        }
+        // As `docker run IMAGE registry …` has it.
+        for name in ["registry", "/bin/registry"] {
+            let meant = with_command(["registry", name, "c.yml"].map(OsString::from).into());
+            assert_eq!(meant, ["registry", "serve", "c.yml"]);
         }
     }
 

@@ -123,7 +123,8 @@ pub(super) fn data_of(file: Option<&Path>, root: Option<&Path>) -> Result<Data, 
     data(&load(file)?, root)
 }
 
-fn load(file: Option<&Path>) -> Result<Loaded, Failure> {
+/// The configuration: of this file, of the one that a variable names, or of the variables alone.
+pub(super) fn load(file: Option<&Path>) -> Result<Loaded, Failure> {
     let named = env::var_os(PATH_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
     config::read(file.or(named.as_deref()), env::vars_os()).map_err(Failure::new)
 }

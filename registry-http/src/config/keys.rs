@@ -272,7 +272,6 @@ pub(super) fn meant(path: &[&str]) -> Option<&'static str> {
 }
 
 /// The rows.
-#[cfg(test)]
 pub(super) fn all() -> &'static [Known] {
     TABLE
 }

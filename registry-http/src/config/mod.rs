@@ -17,6 +17,7 @@ mod configuration;
 mod environment;
 mod go_duration;
 mod http;
+mod in_force;
 mod keys;
 mod nearest;
 mod node;
@@ -26,7 +27,9 @@ mod problem;
 mod s3;
 mod said;
 mod scalar;
+mod schema;
 mod secret;
+mod shapes;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -47,10 +50,12 @@ pub use crate::config::configuration::{
     Configuration, Driver, Filesystem, LogLevel, Purging, Storage,
 };
 pub use crate::config::http::{Http, UnixSocket};
+pub use crate::config::in_force::InForce;
 pub use crate::config::notifications::Notifications;
 pub use crate::config::origin::Origin;
 pub use crate::config::problem::Problem;
 pub use crate::config::s3::{Credentials, S3};
+pub use crate::config::schema::schema;
 pub use crate::config::secret::Secret;
 
 /// The variable that names the file where no argument does.
@@ -65,12 +70,19 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
     /// The file with the variables laid over it.
     document: Node,
+    /// There is a file, whose defaults are Distribution's.
+    has_file: bool,
 }
 
 impl Loaded {
     /// Where the value of a key comes from, such as `storage.delete.enabled`; `None` if it is the default.
     pub fn origin(&self, key: &str) -> Option<&Origin> {
         self.document.find(key).map(|entry| &entry.origin)
+    }
+
+    /// Every key that counts, with its value and where that comes from; secrets are hidden. Flags are not in it.
+    pub fn in_force(&self) -> Vec<InForce> {
+        in_force::list(&self.document, self.has_file)
     }
 }
 
@@ -120,7 +132,7 @@ fn load(
     check::check(&document, &mut warnings)?;
     let configuration =
         Configuration::of(&document, file.map(|(_, source)| source), &mut warnings)?;
-    Ok(Loaded { configuration, warnings, document })
+    Ok(Loaded { configuration, warnings, document, has_file: file.is_some() })
 }
 
 /// The variables that count here. Others may hold any bytes.

@@ -11,7 +11,8 @@ use rustix::process::{Resource, getrlimit};
 pub struct Limits {
     /// How long a connection may be without a request: for the head of the first to be complete, and for that of the
     /// next after an answer was taken. Against heads that come a byte at a time, and connections that are of no use.
-    /// Default: 60 s; with `None` as long as `idle` has it.
+    /// Default: 120 s, since Go's clients keep one for 90 s: they close first, and none of their requests meets a
+    /// connection that is being closed. With `None` as long as `idle` has it.
     pub head: Option<Duration>,
     /// How long a connection may stand still while something is waited for from it. There is no limit on a whole
     /// request. Against clients that stop to send or to read. Default: 5 minutes; with `None` for ever.
@@ -56,7 +57,7 @@ impl Default for Limits {
         let files = getrlimit(Resource::Nofile).current.and_then(|files| files.try_into().ok());
         let half = files.map_or(MOST_CONNECTIONS, |files: usize| (files / 2).max(1));
         Self {
-            head: Some(Duration::from_secs(60)),
+            head: Some(Duration::from_secs(120)),
             idle: Some(Duration::from_secs(5 * 60)),
             connections: Some(half.min(MOST_CONNECTIONS)),
             head_size: 128 << 10,

@@ -30,7 +30,7 @@ use crate::options::Options;
 use crate::peer::Peer;
 use crate::service;
 
-const HEAD: Duration = Duration::from_secs(60);
+const HEAD: Duration = Duration::from_secs(120);
 const IDLE: Duration = Duration::from_secs(300);
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_hours(24);

@@ -2,6 +2,7 @@
 
 mod auth;
 mod files;
+mod in_force;
 mod mistakes;
 mod notifications;
 mod s3;

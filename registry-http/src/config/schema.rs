@@ -1,0 +1,175 @@
+//! The JSON Schema of the configuration, made of the tables that it is read by.
+
+use serde_json::{Map, Value, json};
+
+use super::keys::{self, Fate, Idle, Known};
+use super::shapes::{self, Described, Otherwise, Shape};
+
+/// A schema of draft 2020-12 for `config.yml`, as YAML 1.1 reads it: it refuses what keeps the registry from starting,
+/// as far as that lies in a single key, and takes what is only told of, such as unknown keys. What is passed over is
+/// `deprecated`, and says what holds instead.
+pub fn schema() -> Value {
+    let mut root = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "config.yml of a registry",
+        "description": "Distribution's configuration, 2.x and 3.x, and the keys of this registry",
+        "type": "object",
+        "required": ["version", "storage"],
+        "properties": {},
+    });
+    for known in keys::all() {
+        let described = shapes::TABLE.iter().find(|row| row.key == known.key);
+        place(&mut root, known.key, of(known, described));
+    }
+    let properties = &mut root["properties"];
+    let storage = &mut properties["storage"];
+    let moved = "#/properties/storage/anyOf/1/properties/s3";
+    storage["properties"]["s3aws"] = json!({"$ref": moved});
+    let driver = |name: &str| json!({"required": [name]});
+    storage["oneOf"] = json!(["filesystem", "inmemory", "s3", "s3aws"].map(driver));
+    storage["type"] = json!("object");
+    let s3 = &mut storage["properties"]["s3"];
+    s3["required"] = json!(["bucket"]);
+    s3["type"] = json!("object");
+    let storage = storage.take();
+    properties["storage"] = json!({"anyOf": [{"enum": ["filesystem", "inmemory"]}, storage]});
+    let auth = &mut properties["auth"];
+    auth["maxProperties"] = json!(1);
+    for (kind, needs) in [
+        ("htpasswd", &["realm", "path"][..]),
+        ("silly", &["realm", "service"]),
+        ("token", &["realm", "service", "issuer"]),
+    ] {
+        auth["properties"][kind]["required"] = json!(needs);
+        auth["properties"][kind]["type"] = json!("object");
+    }
+    let auth = auth.take();
+    properties["auth"] = json!({"anyOf": [{"enum": ["none", null]}, auth]});
+    root
+}
+
+/// Puts the schema of a key where its sections are, which are made.
+fn place(root: &mut Value, key: &str, schema: Value) {
+    let (sections, last) = key.rsplit_once('.').unwrap_or(("", key));
+    let mut at = root;
+    for name in sections.split('.').filter(|name| !name.is_empty()) {
+        at = &mut at["properties"][name];
+        if at.is_null() {
+            // A section that holds nothing is one without keys.
+            *at = json!({"type": ["object", "null"], "properties": {}});
+        }
+    }
+    match last {
+        "*" => at["additionalProperties"] = schema,
+        name => at["properties"][name] = schema,
+    }
+}
+
+fn of(known: &Known, described: Option<&Described>) -> Value {
+    match known.fate {
+        Fate::InForce => described.map_or_else(|| json!({}), in_force),
+        Fate::PassedOver(instead) => {
+            json!({"description": format!("Passed over: {instead}"), "deprecated": true})
+        }
+        Fate::Refused(missing) => {
+            let mut schema = idle(known.idle);
+            schema.insert("description".to_owned(), json!(format!("Refused, because {missing}")));
+            Value::Object(schema)
+        }
+    }
+}
+
+/// What a refused key may hold all the same, as it asks for nothing.
+fn idle(idle: Idle) -> Map<String, Value> {
+    let schema = match idle {
+        Idle::Never => json!({"not": {}}),
+        Idle::Values(words) => {
+            let nothing = [json!(null), json!(""), json!([]), json!({})];
+            let words = words.iter().map(|word| match *word {
+                "true" => json!(true),
+                "false" => json!(false),
+                word => json!(word),
+            });
+            json!({"enum": nothing.into_iter().chain(words).collect::<Vec<_>>()})
+        }
+        Idle::Disabled => json!({
+            "type": ["array", "null"],
+            "items": {"required": ["disabled"], "properties": {"disabled": {"const": true}}},
+        }),
+        // That lies in another key.
+        Idle::Unvalidated => json!({}),
+        Idle::NotEnabled => json!({
+            "type": ["object", "null"],
+            "properties": {"enabled": {"const": false}},
+            "if": {"minProperties": 1},
+            "then": {"required": ["enabled"]},
+        }),
+    };
+    match schema {
+        Value::Object(schema) => schema,
+        _ => Map::new(),
+    }
+}
+
+fn in_force(row: &Described) -> Value {
+    let mut schema = shape(row.shape);
+    let default = match row.otherwise {
+        Otherwise::Value(text) | Otherwise::WithFile(text, _) => value(row.shape, text),
+        Otherwise::Told(_) | Otherwise::Nothing => None,
+    };
+    if let Some(default) = default {
+        schema["default"] = default;
+    }
+    schema
+}
+
+/// A default as it would stand in JSON.
+fn value(shape: Shape, text: &str) -> Option<Value> {
+    Some(match shape {
+        Shape::Boolean | Shape::Switch => json!(text == "true"),
+        Shape::Integer | Shape::Number => json!(text.parse::<i64>().ok()?),
+        Shape::Text | Shape::Duration | Shape::Version => json!(text.trim_matches('"')),
+        Shape::Sections(_) => json!([]),
+        Shape::Secret | Shape::Word(_) | Shape::Texts | Shape::Choice => return None,
+    })
+}
+
+fn shape(shape: Shape) -> Value {
+    const SWITCHES: &str =
+        "^(0|1|[tTfF]|[yYnN]|[tT]rue|TRUE|[fF]alse|FALSE|[yY]es|YES|[nN]o|NO|[oO]n|ON|[oO]ff|OFF)$";
+    const SINGLE: [&str; 5] = ["string", "number", "boolean", "integer", "null"];
+    match shape {
+        Shape::Version => json!({"enum": [0.1, "0.1"]}),
+        Shape::Boolean => json!({"type": ["boolean", "null"]}),
+        Shape::Switch => json!({"anyOf": [
+            {"type": ["boolean", "null"]},
+            {"enum": [0, 1]},
+            {"type": "string", "pattern": SWITCHES},
+        ]}),
+        Shape::Integer => json!({"type": ["integer", "null"]}),
+        Shape::Number => json!({"anyOf": [
+            {"type": ["integer", "null"], "minimum": 0},
+            {"type": "string", "pattern": "^\\+?[0-9][0-9A-Fa-f_xXbBoO]*$"},
+        ]}),
+        Shape::Text => json!({"type": SINGLE}),
+        Shape::Secret => json!({"type": SINGLE, "writeOnly": true}),
+        Shape::Duration => json!({"anyOf": [
+            {"enum": [null, 0, "0"]},
+            {"type": "string", "pattern": "^\\+?(([0-9]+\\.?[0-9]*|\\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$"},
+        ]}),
+        Shape::Word(words) => {
+            let words: Vec<String> = words.iter().map(|word| any_case(word)).collect();
+            json!({"type": ["string", "null"], "pattern": format!("^({})$", words.join("|"))})
+        }
+        Shape::Texts => json!({"type": ["array", "null"], "items": {"type": SINGLE}}),
+        Shape::Choice => json!({"type": ["object", "null"]}),
+        Shape::Sections(_) => {
+            json!({"type": ["array", "null"], "items": {"type": ["object", "null"]}})
+        }
+    }
+}
+
+/// A pattern for a word in letters of any case.
+fn any_case(word: &str) -> String {
+    word.chars().map(|it| format!("[{it}{}]", it.to_ascii_uppercase())).collect()
+}
