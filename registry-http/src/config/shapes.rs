@@ -24,6 +24,8 @@ pub(super) enum Shape {
     Word(&'static [&'static str]),
     /// A list of single values.
     Texts,
+    /// A section of lists of single values, under any names.
+    Headers,
     /// A section that says all by being there.
     Choice,
     /// A list of sections, of which these keys are shown.
@@ -58,8 +60,8 @@ const fn row(key: &'static str, shape: Shape, otherwise: Otherwise) -> Described
 
 use Otherwise::{Nothing, Told, Value, WithFile};
 use Shape::{
-    Boolean, Choice, Duration, Integer, Number, Secret, Sections, Switch, Text, Texts, Version,
-    Word,
+    Boolean, Choice, Duration, Headers, Integer, Number, Secret, Sections, Switch, Text, Texts,
+    Version, Word,
 };
 
 const LEVELS: &[&str] = &["error", "warn", "info", "debug"];
@@ -128,10 +130,26 @@ pub(super) const TABLE: &[Described] = &[
     row("auth.token.autoredirect", Boolean, Value("false")),
     row("auth.token.autoredirectpath", Text, Value("/auth/token")),
     row("http.addr", Text, Told("127.0.0.1:5000")),
+    row("http.net", Text, Value("tcp")),
+    row("http.socketmode", Text, Told("(by the umask)")),
     row("http.host", Text, Value("\"\"")),
     row("http.prefix", Text, Value("\"\"")),
     row("http.relativeurls", Boolean, WithFile("false", "true")),
     row("http.secret", Secret, Told("(none)")),
+    row("http.headers", Headers, Value("{}")),
+    row("http.draintimeout", Duration, Told("(as long as requests take)")),
+    row("http.http2.disabled", Boolean, Value("false")),
+    row("http.h2c.enabled", Boolean, Value("true")),
+    row("http.tls.certificate", Text, Told("(none)")),
+    row("http.tls.key", Text, Told("(none)")),
+    row("http.tls.minimumtls", Text, Value("tls1.2")),
+    row("http.tls.ciphersuites", Texts, Told("(all that are safe)")),
+    row("http.tls.clientcas", Texts, Value("[]")),
+    row(
+        "http.tls.clientauth",
+        Text,
+        Told("(require-and-verify-client-cert if there are clientcas)"),
+    ),
     row("notifications.endpoints", Sections(ENDPOINT), Value("[]")),
     row("notifications.events.includereferences", Boolean, Value("false")),
     row("notifications.queue.directory", Text, Told("(by where the data is)")),

@@ -96,6 +96,7 @@ fn each_shape_is_what_the_type_of_its_key_takes() {
             Shape::Duration => (&["1h", "1h30m", "+90s"], &["1", "x", "-1h", "[]"]),
             Shape::Word(_) => (&["info", "WARN"], &["trace", "[]"]),
             Shape::Texts => (&["[ES256, RS256]"], &["x", "{a: b}"]),
+            Shape::Headers => (&["{a: [b]}", "{}"], &["x", "[]", "{a: b}"]),
             Shape::Sections(_) => (&["[]", "[{url: 'http://a'}]"], &["x", "{a: b}", "[x]"]),
             Shape::Text | Shape::Secret => (&[], &["[]", "{a: b}"]),
             // A version in a variable is passed over, and a choice holds whatever is in it.
@@ -103,7 +104,8 @@ fn each_shape_is_what_the_type_of_its_key_takes() {
         };
         // Of the right shape, and refused for what it says.
         let is_refused = |value: &str| match row.key {
-            "storage.s3.skipverify" => true,
+            // The second, because there is no certificate.
+            "storage.s3.skipverify" | "http.tls.clientcas" => true,
             "storage.s3.multipartcopymaxconcurrency" => value.contains("8388608"),
             _ => false,
         };
