@@ -35,7 +35,7 @@ const STORE: &[&[&str]] = &[
     &["ingest", "inventory", "link", "listing"],
     // Operations.
     &["blobs", "tags"],
-    &["dependencies"],
+    &["dependencies", "trial"],
     &["uploads", "mount", "manifests", "referrers", "catalog"],
     // Doors. Maintenance runs through the store's door, so it stands below it.
     &["repository", "gc", "scrub", "purge", "usage", "transfer"],
@@ -45,7 +45,7 @@ const STORE: &[&[&str]] = &[
 /// The modules of `registry-http`, lowest first.
 const HTTP: &[&[&str]] = &[
     // What an embedder brings, and chooses.
-    &["auth", "request_id", "upload_secret"],
+    &["auth", "read_only", "request_id", "route", "upload_secret"],
     &["events"],
     &["options"],
     &["refusal"],
@@ -53,7 +53,9 @@ const HTTP: &[&[&str]] = &[
     // How a failure looks to a client: knows every kind of failure there is.
     &["error"],
     &["handler"],
-    &["notifications", "metrics", "access_log", "health", "activity"],
+    &["observe"],
+    &["notifications", "metrics", "access_log", "health", "registryctl", "activity"],
+    &["debug"],
     // Of a listener: a connection, and all of them.
     &["idle", "connections"],
     &["config"],
