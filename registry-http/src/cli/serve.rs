@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use registry_http::Options;
 use registry_http::config::Address;
 use registry_http::events::EventSink;
 use registry_http::serve::serve_with;
-use registry_http::{Options, service};
 use registry_store::backend::ErrorKind;
 use registry_store::error::Error;
 use registry_store::store::Store;
@@ -24,9 +24,10 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::flags::Flags;
+use super::operations::Operations;
 use super::settings::{self, Said, Settings};
 use super::storage::{self, Opened, Place, Purpose};
-use super::{Failure, authentication, log_to_stderr, notifications, say};
+use super::{Failure, authentication, logging, notifications, say};
 
 /// How long work is waited for that goes on when the requests in flight have been answered.
 const FINISH_TIME: Duration = Duration::from_secs(10);
@@ -52,7 +53,7 @@ pub(super) struct Arguments {
 pub(super) fn run(file: Option<&Path>, flags: &Flags) -> Result<(), Failure> {
     raise_limit_of_files();
     let mut settings = settings::settle(file, flags)?;
-    log_to_stderr(settings.log_level)?;
+    logging::to_stderr(settings.operations.log())?;
     for warning in &settings.warnings {
         warn!("{warning}");
     }
@@ -82,9 +83,11 @@ fn raise_limit_of_files() {
 async fn serve_until_told(mut settings: Settings) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
     let (listener, address) = bind(&settings.address).await?;
+    let driver = settings.data.driver();
+    let operations = Operations::prepare(settings.operations, driver).await?;
     let purpose = if settings.options.read_only { Purpose::ReadOnly } else { Purpose::Serve };
     let opening = storage::open(settings.data, purpose);
-    let Opened { backend, place } = tokio::select! {
+    let Opened { backend, place, bucket } = tokio::select! {
         opened = opening => opened?,
         // A server of S3 may be waited for.
         name = signals.next() => {
@@ -92,7 +95,8 @@ async fn serve_until_told(mut settings: Settings) -> Result<(), Failure> {
             return Ok(());
         }
     };
-    let store = Store::new(backend, settings.store);
+    operations.tell_of(bucket);
+    let store = Store::new(operations.watch(backend), settings.store);
     if !settings.options.read_only {
         keep_collectors_away(&store).await?;
     }
@@ -109,7 +113,8 @@ async fn serve_until_told(mut settings: Settings) -> Result<(), Failure> {
 
     greet(address, &place, &settings.options);
     let (drain, draining) = oneshot::channel();
-    let service = service(store.clone(), settings.options);
+    let (service, operations_ended) =
+        operations.start(&store, settings.options, notifications.clone())?;
     let mut serving = pin!(serve_with(settings.limits, listener, service, async {
         // The sender is never dropped unused before `serving` is.
         let _ = draining.await;
@@ -128,6 +133,7 @@ async fn serve_until_told(mut settings: Settings) -> Result<(), Failure> {
         if let Some(notifications) = &notifications {
             notifications.finish(TELL_TIME).await;
         }
+        operations_ended.finish();
         outcome
     };
     tokio::select! {

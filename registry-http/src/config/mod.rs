@@ -14,9 +14,12 @@ mod address;
 mod auth;
 mod check;
 mod configuration;
+mod debug;
 mod environment;
 mod go_duration;
+mod health;
 mod keys;
+mod log;
 mod nearest;
 mod node;
 mod notifications;
@@ -41,9 +44,10 @@ use crate::config::yaml::Quote;
 
 pub use crate::config::address::Address;
 pub use crate::config::auth::{Auth, Token};
-pub use crate::config::configuration::{
-    Configuration, Driver, Filesystem, Http, LogLevel, Purging, Storage,
-};
+pub use crate::config::configuration::{Configuration, Driver, Filesystem, Http, Purging, Storage};
+pub use crate::config::debug::{Debug, Registryctl};
+pub use crate::config::health::{Health, HttpCheck, Rhythm};
+pub use crate::config::log::{Formatter, Log, LogLevel};
 pub use crate::config::notifications::Notifications;
 pub use crate::config::origin::Origin;
 pub use crate::config::problem::Problem;

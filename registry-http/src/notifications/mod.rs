@@ -76,6 +76,7 @@ use crate::notifications::note::Notes;
 use crate::notifications::queue::{Limits, Queue};
 use crate::notifications::stats::Counters;
 
+pub(crate) use crate::notifications::client::connector;
 pub use crate::notifications::endpoint::{Address, Endpoint};
 pub use crate::notifications::envelope::Envelope;
 pub use crate::notifications::filter::Filter;

@@ -4,6 +4,7 @@ mod auth;
 mod files;
 mod mistakes;
 mod notifications;
+mod operations;
 mod s3;
 mod subsets;
 
@@ -73,7 +74,7 @@ fn summary(loaded: &Loaded) -> Vec<String> {
         format!("locations={locations}"),
         format!("prefix={}", http.prefix),
         format!("secret={}", if http.secret.is_some() { "yes" } else { "no" }),
-        format!("level={}", configuration.log_level.map_or("-", |level| level.as_str())),
+        format!("level={}", configuration.log.level.map_or("-", |level| level.as_str())),
         format!("catalog={}", configuration.catalog_max),
         format!("tags={}", configuration.tags_max),
     ]
