@@ -20,6 +20,7 @@ use registry_store::upload_status::UploadStatus;
 use crate::options::{Locations, Options};
 use crate::peer::OverTls;
 use crate::refusal::{Allow, Refusal};
+use crate::route::Route;
 use crate::upload_secret::UploadSecret;
 use crate::upload_state;
 
@@ -116,10 +117,7 @@ pub(crate) struct ReferrersQuery {
 impl Endpoint {
     /// Reads a request line.
     pub(crate) fn parse(method: &Method, uri: &Uri, options: &Options) -> Result<Self, Refusal> {
-        // `/` says that the process answers: probes ask it whatever the prefix is, as of Distribution.
-        let prefix = if uri.path() == "/" { "" } else { options.path_prefix.as_str() };
-        let path = uri.path().strip_prefix(prefix).ok_or(Refusal::NoSuchEndpoint)?;
-        let segments = segments(path).ok_or(Refusal::NoSuchEndpoint)?;
+        let segments = located(uri, &options.path_prefix).ok_or(Refusal::NoSuchEndpoint)?;
         let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
         let resource = Resource::locate(&segments).ok_or(Refusal::NoSuchEndpoint)?;
         let allow = resource.allow(options);
@@ -134,6 +132,46 @@ impl Endpoint {
         }
         resource.endpoint(method, Query(uri.query().unwrap_or_default()), options)
     }
+}
+
+/// What an address is about, whatever the method is, and whether its parts are good or not; `None` if it is about nothing
+/// that the API knows, and for `/`.
+pub(crate) fn route(uri: &Uri, path_prefix: &str) -> Option<Route> {
+    let segments = located(uri, path_prefix)?;
+    let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
+    Some(match Resource::locate(&segments)? {
+        Resource::Root => return None,
+        Resource::Base => Route::Base,
+        Resource::Catalog => Route::Catalog,
+        Resource::Tags { .. } => Route::Tags,
+        Resource::Referrers { .. } => Route::Referrers,
+        Resource::Blob { .. } => Route::Blob,
+        Resource::Manifest { .. } => Route::Manifest,
+        Resource::Uploads { .. } => Route::BlobUpload,
+        Resource::Upload { .. } => Route::BlobUploadChunk,
+    })
+}
+
+/// An address as it may be logged: the path, and the parameters that are known to hold nothing secret; of others the name
+/// alone. What stands before the path is left out.
+pub(crate) fn shown(uri: &Uri) -> String {
+    let Some(query) = uri.query() else { return uri.path().to_owned() };
+    let pairs = query.split('&').map(|pair| match pair.split_once('=') {
+        Some((key, _)) if !PLAIN.contains(&key) => format!("{key}=***"),
+        _ => pair.to_owned(),
+    });
+    format!("{}?{}", uri.path(), pairs.collect::<Vec<_>>().join("&"))
+}
+
+/// Parameters that say what anybody may read. A signed state and the tip of a session are not among them.
+const PLAIN: &[&str] =
+    &["n", "last", "mount", "from", "digest", "digest-algorithm", "tag", "artifactType", OFFSET];
+
+/// The decoded segments of an address behind the prefix.
+fn located<'u>(uri: &'u Uri, path_prefix: &str) -> Option<Vec<Cow<'u, str>>> {
+    // `/` says that the process answers: probes ask it whatever the prefix is, as of Distribution.
+    let prefix = if uri.path() == "/" { "" } else { path_prefix };
+    segments(uri.path().strip_prefix(prefix)?)
 }
 
 /// A path, its parts not yet parsed.
@@ -191,11 +229,12 @@ impl<'p> Resource<'p> {
     fn allow(&self, options: &Options) -> Allow {
         let is_content = matches!(self, Self::Blob { .. } | Self::Manifest { .. });
         let is_upload = matches!(self, Self::Upload { .. });
+        let read_only = options.is_read_only();
         let allowed = |method: &&Method| match **method {
             // To look at a session is to take it up, which may write.
-            _ if is_upload && options.read_only => false,
+            _ if is_upload && read_only => false,
             Method::GET | Method::HEAD => true,
-            _ if options.read_only => false,
+            _ if read_only => false,
             Method::DELETE if is_content => options.delete,
             _ => true,
         };
@@ -596,6 +635,33 @@ fn first_element<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn an_address_is_about_a_kind_of_thing_and_is_shown_without_what_is_secret() {
+        for (address, expected) in [
+            ("/", None),
+            ("/x/", None),
+            ("/x/v2/", Some(Route::Base)),
+            ("/v2/", None),
+            ("/x/v2/_catalog", Some(Route::Catalog)),
+            ("/x/v2/a/b/tags/list", Some(Route::Tags)),
+            ("/x/v2/A//manifests/!", Some(Route::Manifest)),
+            ("/x/v2/a/blobs/uploads/", Some(Route::BlobUpload)),
+            ("/x/v2/a/blobs/uploads/1", Some(Route::BlobUploadChunk)),
+            ("/x/v2/a/blobs/sha256:0", Some(Route::Blob)),
+            ("/x/v2/a/referrers/sha256:0", Some(Route::Referrers)),
+        ] {
+            assert_eq!(route(&address.parse().unwrap(), "/x"), expected, "{address}");
+        }
+        for (address, expected) in [
+            ("http://me:hunter2@host/v2/", "/v2/"),
+            ("/v2/?_state=hunter2&n=3&_offset=4", "/v2/?_state=***&n=3&_offset=4"),
+            ("/v2/?%6E=hunter2&hunter", "/v2/?%6E=***&hunter"),
+            ("/v2/?_tip=hunter2", "/v2/?_tip=***"),
+        ] {
+            assert_eq!(shown(&address.parse().unwrap()), expected, "{address}");
+        }
+    }
+
     use super::*;
     use http::Request;
     use proptest::prelude::*;

@@ -4,6 +4,7 @@
 //! others, as it asks: Distribution's `TAG_INVALID`, `RANGE_INVALID` and `PAGINATION_NUMBER_INVALID` are not sent,
 //! and no client is known to need them. Faults of the storage are `UNKNOWN` or `UNAVAILABLE`, as Distribution's.
 
+use bytes::Bytes;
 use http::header::{
     ALLOW, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE, RETRY_AFTER, WWW_AUTHENTICATE,
 };
@@ -98,6 +99,49 @@ impl Failure {
         }
         response
     }
+}
+
+/// What every request is answered with while a [health check](crate::health) fails, in Distribution's words.
+pub(crate) fn unhealthy() -> Response<ResponseBody> {
+    Wire::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", "service unavailable")
+        .about(json!("health check failed: please see /debug/health"))
+        .with(RETRY_AFTER, &RETRY_SECONDS)
+        .into_response()
+}
+
+/// How a request to operators' own servers fails, which is not of the registry's API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Plain {
+    /// The request is not understood: 400.
+    Bad,
+    /// It does not say who it is: 401.
+    Unknown,
+    /// There is no such thing: 404.
+    NotFound,
+    /// It is not for this method: 405.
+    Method,
+    /// As things are it cannot be: 409.
+    Conflict,
+    /// Something does not work: 503.
+    Unavailable,
+}
+
+/// An answer to operators, as text or as another media type.
+pub(crate) fn plain(
+    failure: Plain,
+    media_type: HeaderValue,
+    text: impl Into<Bytes>,
+) -> Response<ResponseBody> {
+    let mut response = ResponseBody::full(text).respond(match failure {
+        Plain::Bad => StatusCode::BAD_REQUEST,
+        Plain::Unknown => StatusCode::UNAUTHORIZED,
+        Plain::NotFound => StatusCode::NOT_FOUND,
+        Plain::Method => StatusCode::METHOD_NOT_ALLOWED,
+        Plain::Conflict => StatusCode::CONFLICT,
+        Plain::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+    });
+    response.headers_mut().insert(CONTENT_TYPE, media_type);
+    response
 }
 
 /// An error as it is sent.

@@ -29,6 +29,8 @@ pub(crate) const OCI_FILTERS: HeaderName = HeaderName::from_static("oci-filters-
 pub(crate) const REGISTRY_2: HeaderValue = HeaderValue::from_static("registry/2.0");
 /// The type of JSON that has no type of its own.
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// The type of what operators read.
+pub(crate) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 /// The type of every blob.
 pub(crate) const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 /// The one range unit.

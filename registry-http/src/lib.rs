@@ -136,17 +136,25 @@
 //! | none (`default-features = false`) | the service, [`auth`], [`events`] | `http`, `tower`, and of `tokio` what works on any platform: no server, no network, no filesystem |
 //! | `serve` | `serve`: a listener for HTTP/1.1 and h2c | `hyper`, `hyper-util`, `rustix`, tokio's network |
 //! | `auth` | `auth::htpasswd`, `auth::token`, `auth::silly`: Distribution's ways to tell who may do what, each an authorizer | `bcrypt`, `lru`, `ring`, `rustls-webpki`, `rustls-pki-types`, `p521` |
+//! | `metrics` | `metrics`: what is counted, for Prometheus | `prometheus` |
 //! | `notifications` | `notifications`: webhooks as Distribution has them, with queues that survive a restart | `hyper-util`'s client, `hyper-rustls`, `crc32fast`, `uuid` |
 //! | `tls` | `serve::tls`: TLS at that listener, and the certificates of clients | `serve`, `rustls` with `ring`, `tokio-rustls`, `x509-parser` |
-//! | `cli` (default) | the program `registry`; `config`: Distribution's `config.yml` | `auth`, `notifications`, `tls`, `registry-store`'s `fs` and `s3`, `clap`, `listenfd`, `saphyr-parser`, `tracing-subscriber`, tokio's signals |
+//! | `cli` (default) | the program `registry`; `config`: Distribution's `config.yml` | `auth`, `metrics`, `notifications`, `tls`, `registry-store`'s `fs` and `s3`, `clap`, `listenfd`, `saphyr-parser`, `tracing-subscriber`, tokio's signals |
 //! | `testing` | `testing`: a registry for tests of clients | `serve` |
+//!
+//! # Around it
+//!
+//! [`observe::Observe`] is a service around this one that tells observers of each request: [`access_log`] makes lines of
+//! them, `metrics` counts them. [`health::Gate`] answers in its place while something fails. [`debug`] and
+//! [`registryctl`] are services of their own, for operators and for Harbor's collector.
 //!
 //! # What it leaves to others
 //!
-//! Logging of requests is a layer around it; TLS and draining at shutdown are the server's: `serve::Server` has both,
+//! TLS and draining at shutdown are the server's: `serve::Server` has both,
 //! and a server of your own puts who a client is into a request's extensions ([`peer`]). Faults of the storage are
 //! told to [`tracing`] as errors, and to clients only as "the storage failed".
 
+pub mod access_log;
 #[cfg(feature = "serve")]
 mod activity;
 pub mod auth;
@@ -155,20 +163,28 @@ mod body;
 pub mod config;
 #[cfg(feature = "serve")]
 mod connections;
+pub mod debug;
 mod endpoint;
 mod error;
 pub mod events;
 mod handler;
 mod headers;
+pub mod health;
 #[cfg(feature = "serve")]
 mod idle;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 #[cfg(feature = "notifications")]
 pub mod notifications;
+pub mod observe;
 mod options;
 pub mod peer;
 mod range;
+mod read_only;
 mod refusal;
+pub mod registryctl;
 pub mod request_id;
+pub mod route;
 #[cfg(feature = "serve")]
 pub mod serve;
 #[cfg(feature = "testing")]
@@ -191,6 +207,7 @@ use crate::body::RequestBody;
 
 pub use crate::body::ResponseBody;
 pub use crate::options::{Locations, Options, Redirect};
+pub use crate::read_only::ReadOnlySwitch;
 pub use crate::upload_secret::UploadSecret;
 
 /// The registry's API over `store`.

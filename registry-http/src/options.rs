@@ -7,6 +7,7 @@ use http::HeaderMap;
 
 use crate::auth::Authorizer;
 use crate::events::EventSink;
+use crate::read_only::ReadOnlySwitch;
 use crate::upload_secret::UploadSecret;
 
 /// How a [`RegistryService`](crate::RegistryService) behaves.
@@ -22,6 +23,8 @@ pub struct Options {
     /// Nothing can be written: everything but GET, HEAD and OPTIONS answers 405. So does all of an upload session,
     /// as to look at one is to take it up. Default: false.
     pub read_only: bool,
+    /// The same, to be switched while the service runs. Default: a switch that nobody else has, which is off.
+    pub read_only_switch: ReadOnlySwitch,
     /// How long the service waits for the next part of a request's body. Default: 60 seconds.
     ///
     /// There is no limit on a request as a whole: a layer of many gigabytes may take hours.
@@ -91,6 +94,7 @@ impl Default for Options {
         Self {
             delete: true,
             read_only: false,
+            read_only_switch: ReadOnlySwitch::default(),
             body_idle_timeout: Duration::from_secs(60),
             drain_limit: 256 * 1024,
             drain_time: Duration::from_secs(1),
@@ -111,6 +115,13 @@ impl Default for Options {
             authorizer: None,
             events: None,
         }
+    }
+}
+
+impl Options {
+    /// Nothing can be written now.
+    pub fn is_read_only(&self) -> bool {
+        self.read_only || self.read_only_switch.is_on()
     }
 }
 

@@ -218,6 +218,17 @@ impl Blobs {
     }
 }
 
+/// Takes a blob's bytes away; `false` if there were none.
+pub(crate) async fn remove_everywhere(shared: &Arc<Shared>, digest: &Digest) -> Result<bool> {
+    let key = layout::blob(digest);
+    if shared.backend.head(&key).await?.is_none() {
+        return Ok(false);
+    }
+    let this = Arc::clone(shared);
+    shared.detached.run(async move { Ok(this.backend.delete(&[key]).await?) }).await?;
+    Ok(true)
+}
+
 /// What is known of a blob in any repository; `None` if it is not there, or emptied. Protects it.
 pub(crate) async fn look(shared: &Shared, digest: &Digest) -> Result<Option<Meta>> {
     let key = layout::blob(digest);

@@ -107,6 +107,11 @@ pub fn writers() -> Key {
     key("_rs/writers")
 }
 
+/// An object that is written to see whether the storage takes it, and goes again.
+pub(crate) fn trial(number: [u8; 16]) -> Key {
+    key(&format!("_rs/trial/{:032x}", u128::from_be_bytes(number)))
+}
+
 /// Where a backend may note that an object is about to be deleted, beside it and under a name that walkers pass over.
 /// `object` is a link in a directory of its own.
 pub fn deleting(object: &Key) -> Key {

@@ -215,6 +215,7 @@ pub mod scrub;
 mod shared;
 pub mod store;
 pub mod tags;
+mod trial;
 mod turns;
 pub mod upload_id;
 pub mod upload_status;

@@ -7,8 +7,10 @@ use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 
 use crate::backend::{Backend, LockGuard};
+use crate::blobs;
 use crate::catalog;
 use crate::damage::DamageReport;
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::gc::{self, CollectOptions, Collected, Step};
 use crate::listing::BATCH;
@@ -20,6 +22,7 @@ use crate::referrers::RebuildReport;
 use crate::repository::Repository;
 use crate::scrub::{self, LinkReport, ScrubOptions, ScrubbedBlob};
 use crate::shared::Shared;
+use crate::trial;
 
 /// Everything that is kept on one backend. Cheap to clone; clones share all state.
 ///
@@ -125,6 +128,29 @@ impl Store {
     /// Errors: `Storage`: `Busy`, if a collection is under way.
     pub async fn hold_off_collection(&self) -> Result<LockGuard> {
         gc::hold_off(&self.shared).await
+    }
+
+    /// Takes a blob away from every repository, whether a manifest needs it or not: for a collector that has marked
+    /// elsewhere, such as Harbor's. Who reads the blob now reads it to its end. Links to it stay, and lead nowhere until it
+    /// is pushed again. `false` if it was not there.
+    ///
+    /// One effect: the bytes go. It runs to its end even if the caller leaves. A push of the same blob that is under way
+    /// finds it gone, and fails or brings it again; one that has ended before is undone, as it was asked for.
+    pub async fn remove_blob(&self, digest: &Digest) -> Result<bool> {
+        blobs::remove_everywhere(&self.shared, digest).await
+    }
+
+    /// Asks the storage for something that costs little and changes nothing. An error is one that whoever reads would get.
+    pub async fn look(&self) -> Result<()> {
+        trial::look(&self.shared).await
+    }
+
+    /// Writes a small object below `_rs/`, makes it durable, reads it back and removes it. An error is one that whoever
+    /// writes would get; `Io` if other bytes came back.
+    ///
+    /// Order: written, durable → read → removed, whatever was read. A crash leaves a few bytes below `_rs/trial/`.
+    pub async fn try_out(&self) -> Result<()> {
+        trial::write(&self.shared).await
     }
 
     /// What was found damaged since the store was opened.

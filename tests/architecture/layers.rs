@@ -35,7 +35,7 @@ const STORE: &[&[&str]] = &[
     &["ingest", "inventory", "link", "listing"],
     // Operations.
     &["blobs", "tags"],
-    &["dependencies"],
+    &["dependencies", "trial"],
     &["uploads", "mount", "manifests", "referrers", "catalog"],
     // Doors. Maintenance runs through the store's door, so it stands below it.
     &["repository", "gc", "scrub", "purge", "usage", "transfer"],
@@ -47,7 +47,7 @@ const HTTP: &[&[&str]] = &[
     // Who is at the other end of a connection.
     &["peer"],
     // What an embedder brings, and chooses.
-    &["auth", "request_id", "upload_secret"],
+    &["auth", "read_only", "request_id", "route", "upload_secret"],
     &["events"],
     &["options"],
     &["refusal"],
@@ -55,7 +55,9 @@ const HTTP: &[&[&str]] = &[
     // How a failure looks to a client: knows every kind of failure there is.
     &["error"],
     &["handler"],
-    &["notifications", "metrics", "access_log", "health", "activity"],
+    &["observe"],
+    &["notifications", "metrics", "access_log", "health", "registryctl", "activity"],
+    &["debug"],
     // Of a listener: a connection, and all of them.
     &["idle", "connections"],
     &["serve"],

@@ -9,6 +9,7 @@ mod failures;
 mod garbage_collect;
 mod listening;
 mod notifying;
+mod operating;
 mod referrers;
 mod s3;
 mod scale;

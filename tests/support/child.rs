@@ -106,6 +106,14 @@ impl Server {
         self.stderr.seen.join("\n")
     }
 
+    /// Waits until it has ended, however it does. Returns all that it printed, and its log.
+    pub fn all_to_the_end(mut self) -> (String, String) {
+        let ended = self.stdout.exhaust() && self.stderr.exhaust();
+        assert!(ended, "expected {} to end", self.name);
+        self.child.wait().expect("a child can be waited for");
+        (self.stdout.seen.join("\n"), self.stderr.seen.join("\n"))
+    }
+
     /// Asks it to end, and waits until it has, with all that it started and that prints where it does. It does not
     /// panic, and may be called where a test has: what takes longer than patience is killed when this is dropped.
     pub fn end(&mut self) {

@@ -73,6 +73,16 @@ impl RegistryProcess {
         self.server.log_line(text)
     }
 
+    /// Waits for a line of its standard output that contains `text`.
+    pub fn output_line(&mut self, text: &str) -> String {
+        self.server.output_line(text)
+    }
+
+    /// Waits until it has ended, however it does. Returns all that it printed, and its log.
+    pub fn ended_with_output(self) -> (String, String) {
+        self.server.all_to_the_end()
+    }
+
     /// Its number in the system.
     pub fn id(&self) -> u32 {
         self.server.id()

@@ -6,8 +6,12 @@ mod data_directory;
 mod describe;
 mod flags;
 mod garbage_collect;
+mod lines;
 mod listening;
+mod logging;
 mod notifications;
+mod operations;
+mod process;
 mod rate;
 mod referrers;
 mod reload;
@@ -21,16 +25,12 @@ mod usage;
 use std::env;
 use std::ffi::OsString;
 use std::fmt;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
-use registry_http::config::LogLevel;
-use tracing_subscriber::EnvFilter;
-
-/// The variable that chooses what is logged, as everywhere in Rust.
-const LOG_FILTER: &str = "RUST_LOG";
+use registry_http::config::{Log, LogLevel};
 
 /// A registry for container images and other OCI artifacts
 ///
@@ -178,27 +178,9 @@ fn warn(line: impl fmt::Display) {
     let _ = writeln!(io::stderr(), "registry: warning: {line}");
 }
 
-/// Logs as the environment says, or else the configuration.
+/// Logs as the environment says, or else at this level.
 fn log_to_stderr(level: Option<LogLevel>) -> Result<(), Failure> {
-    let directives = env::var(LOG_FILTER).unwrap_or_default();
-    let default = match level {
-        // What libraries have to say of each frame of HTTP/2 is not meant.
-        Some(LogLevel::Debug) => "info,registry=debug,registry_http=debug,registry_store=debug",
-        Some(level) => level.as_str(),
-        None => "info",
-    };
-    let directives = if directives.is_empty() { default } else { &directives };
-    let filter = EnvFilter::try_new(directives).map_err(|error| {
-        Failure::usage(format!(
-            "{LOG_FILTER}={directives}: {error}; expected levels such as info, or registry_http=debug,info"
-        ))
-    })?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .init();
-    Ok(())
+    logging::to_stderr(&Log { level, ..Log::default() })
 }
 
 #[cfg(test)]

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use registry_http::Options;
 use registry_http::events::EventSink;
 use registry_http::serve::Server;
 use registry_http::serve::tls::{Tls, TlsOptions};
-use registry_http::{Options, service};
 use registry_store::store::Store;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime;
@@ -21,10 +21,11 @@ use tracing::{info, warn};
 
 use super::flags::Flags;
 use super::listening::{self, At, Listening};
+use super::operations::Operations;
 use super::reload::{self, Reload};
 use super::settings::{self, Said, Settings};
 use super::storage::{self, Opened, Place, Purpose};
-use super::{Failure, authentication, log_to_stderr, notifications, say};
+use super::{Failure, authentication, logging, notifications, say};
 
 /// How long work is waited for that goes on when the requests in flight have been answered.
 const FINISH_TIME: Duration = Duration::from_secs(10);
@@ -53,7 +54,7 @@ pub(super) struct Arguments {
 pub(super) fn run(file: Option<&Path>, flags: &Flags) -> Result<(), Failure> {
     raise_limit_of_files();
     let mut settings = settings::settle(file, flags)?;
-    log_to_stderr(settings.log_level)?;
+    logging::to_stderr(settings.operations.log())?;
     for warning in &settings.warnings {
         warn!("{warning}");
     }
@@ -91,9 +92,11 @@ async fn serve_until_told(mut settings: Settings) -> Result<(), Failure> {
     }
     tokio::spawn(reload::at_each(hangup, reloads));
     let Listening { sockets, at, file: _file } = listening::listen(&settings.place).await?;
+    let driver = settings.data.driver();
+    let operations = Operations::prepare(settings.operations, driver).await?;
     let purpose = if settings.options.read_only { Purpose::ReadOnly } else { Purpose::Serve };
     let opening = storage::open(settings.data, purpose);
-    let Opened { backend, place } = tokio::select! {
+    let Opened { backend, place, bucket } = tokio::select! {
         opened = opening => opened?,
         // A server of S3 may be waited for.
         name = signals.next() => {
@@ -101,7 +104,8 @@ async fn serve_until_told(mut settings: Settings) -> Result<(), Failure> {
             return Ok(());
         }
     };
-    let store = Store::new(backend, settings.store);
+    operations.tell_of(bucket);
+    let store = Store::new(operations.watch(backend), settings.store);
     if !settings.options.read_only {
         keep_collectors_away(&store).await?;
     }
@@ -118,7 +122,8 @@ async fn serve_until_told(mut settings: Settings) -> Result<(), Failure> {
 
     greet(&at, tls.is_some(), &place, &settings.options);
     let (drain, draining) = oneshot::channel();
-    let service = service(store.clone(), settings.options);
+    let (service, operations_ended) =
+        operations.start(&store, settings.options, notifications.clone())?;
     let server = Server { limits: settings.limits, h2c: settings.h2c, tls };
     let mut serving = pin!(server.serve(sockets, service, async {
         // The sender is never dropped unused before `serving` is.
@@ -137,6 +142,7 @@ async fn serve_until_told(mut settings: Settings) -> Result<(), Failure> {
         if let Some(notifications) = &notifications {
             notifications.finish(TELL_TIME).await;
         }
+        operations_ended.finish();
         outcome
     };
     tokio::select! {

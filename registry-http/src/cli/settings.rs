@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use registry_http::Options;
 use registry_http::config::{
-    self, Address, Auth, Configuration, Driver, Loaded, LogLevel, PATH_VARIABLE, Problem,
-    UnixSocket,
+    self, Address, Auth, Configuration, Driver, Loaded, PATH_VARIABLE, Problem, UnixSocket,
 };
 use registry_http::serve::Limits;
 use registry_http::serve::tls::TlsOptions;
@@ -15,7 +14,7 @@ use registry_store::options::StoreOptions;
 
 use super::flags::Flags;
 use super::notifications::{self, Wanted};
-use super::{Failure, upload_secret};
+use super::{Failure, operations, upload_secret};
 
 const ROOT: &str = "storage.filesystem.rootdirectory";
 
@@ -34,7 +33,8 @@ pub(super) struct Settings {
     pub(super) store: StoreOptions,
     /// Uploads that were never finished are removed.
     pub(super) purge: bool,
-    pub(super) log_level: Option<LogLevel>,
+    /// What operators see.
+    pub(super) operations: operations::Wanted,
     /// Webhooks, if there are any.
     pub(super) notifications: Option<Wanted>,
     /// What has no effect, to be told of.
@@ -56,6 +56,17 @@ pub(super) enum Data {
     Directory(Said<PathBuf>),
     Bucket(Said<Box<S3Options>>),
     Memory,
+}
+
+impl Data {
+    /// What Distribution calls the driver.
+    pub(super) const fn driver(&self) -> &'static str {
+        match self {
+            Self::Directory(_) => "filesystem",
+            Self::Bucket(_) => "s3aws",
+            Self::Memory => "inmemory",
+        }
+    }
 }
 
 /// A value, and what to change if it is not good.
@@ -93,7 +104,7 @@ pub(super) fn settle(file: Option<&Path>, flags: &Flags) -> Result<Settings, Fai
         options,
         limits,
         store: store_options(configuration),
-        log_level: configuration.log_level,
+        operations: operations::Wanted::of(configuration, |key| by(&loaded, key)),
         warnings: loaded.warnings,
     })
 }

@@ -41,6 +41,8 @@ impl Purpose {
 pub(super) struct Opened {
     pub(super) backend: Arc<dyn Backend>,
     pub(super) place: Place,
+    /// Of a bucket, what is sent to its server.
+    pub(super) bucket: Option<S3Backend>,
 }
 
 /// Where bytes are kept, as a person is told: a line with a heading of its own.
@@ -62,7 +64,7 @@ pub(super) async fn open(data: Data, purpose: Purpose) -> Result<Opened, Failure
         Data::Memory => {
             let name = "none: it is kept in memory, and gone when this ends".to_owned();
             let place = Place { heading: "data directory:", name };
-            Ok(Opened { backend: Arc::new(MemoryBackend::new()), place })
+            Ok(Opened { backend: Arc::new(MemoryBackend::new()), place, bucket: None })
         }
         Data::Directory(root) => {
             let root = match purpose {
@@ -82,7 +84,7 @@ fn directory(root: &Path) -> Result<Opened, Failure> {
     let backend = FilesystemBackend::open(root)
         .map_err(|error| Failure::new(format!("cannot open the data in {name}: {error}")))?;
     let place = Place { heading: "data directory:", name };
-    Ok(Opened { backend: Arc::new(backend), place })
+    Ok(Opened { backend: Arc::new(backend), place, bucket: None })
 }
 
 async fn open_bucket(
@@ -104,7 +106,8 @@ async fn open_bucket(
         Failure::new(format!("cannot open the bucket {name}: {error}{expected} (see {by})"))
     })?;
     let place = Place { heading: "data in the bucket:", name };
-    Ok(Opened { backend: Arc::new(backend), place })
+    let bucket = Some(backend.clone());
+    Ok(Opened { backend: Arc::new(backend), place, bucket })
 }
 
 /// Servers that start together come up in any order, so one that does not answer is tried for a while.

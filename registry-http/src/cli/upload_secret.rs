@@ -1,4 +1,4 @@
-//! The secret that upload addresses are signed with, in a file of its own.
+//! Secrets in files of their own: the one that upload addresses are signed with, and others.
 #![expect(clippy::disallowed_methods, reason = "reads a file before anything is served")]
 
 use std::fs;
@@ -10,19 +10,24 @@ use super::Failure;
 
 /// The secret in `file`. The one of the configuration is not looked at then.
 pub(super) fn in_file(file: &Path) -> Result<UploadSecret, Failure> {
+    let secret = read(file, "--secret-file")?;
+    Ok(UploadSecret::new(&secret).expect("that it is not empty was looked at when it was read"))
+}
+
+/// The secret in `file`, which `by` names. Never empty.
+pub(super) fn read(file: &Path, by: &str) -> Result<Vec<u8>, Failure> {
     let shown = file.display();
     let text = fs::read(file).map_err(|error| {
         Failure::new(format!(
-            "cannot read the secret in {shown}: {error}; expected a file that this user may read (see \
-             --secret-file)"
+            "cannot read the secret in {shown}: {error}; expected a file that this user may read (see {by})"
         ))
     })?;
-    UploadSecret::new(without_newline(&text)).ok_or_else(|| {
-        Failure::new(format!(
-            "the file {shown} is empty; expected the secret that Distribution has as http.secret (see \
-             --secret-file)"
-        ))
-    })
+    let secret = without_newline(&text);
+    if secret.is_empty() {
+        let what = format!("the file {shown} is empty; expected a secret (see {by})");
+        return Err(Failure::new(what));
+    }
+    Ok(secret.to_owned())
 }
 
 /// Editors end a file with a newline that is not part of what it says.

@@ -6,8 +6,11 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::auth::{self, Auth};
+use super::debug::{Debug, Registryctl, RegistryctlSection};
 use super::go_duration::GoDuration;
+use super::health::{self, Health};
 use super::http::{self, Http};
+use super::log::{self, Log, LogLevel};
 use super::node::Node;
 use super::notifications::{self, Notifications};
 use super::origin::Origin;
@@ -21,14 +24,20 @@ use crate::upload_secret::UploadSecret;
 /// Everything that a configuration can say and that is implemented, each with its default if it does not.
 #[derive(Clone, Debug)]
 pub struct Configuration {
-    /// `log.level`. `None`: not said.
-    pub log_level: Option<LogLevel>,
+    /// `log`.
+    pub log: Log,
     /// `storage`.
     pub storage: Storage,
     /// `auth`. `None`: everybody may do everything.
     pub auth: Option<Auth>,
     /// `http`.
     pub http: Http,
+    /// `http.debug`.
+    pub debug: Debug,
+    /// `health`.
+    pub health: Health,
+    /// `registryctl`.
+    pub registryctl: Registryctl,
     /// `notifications`.
     pub notifications: Notifications,
     /// `catalog.maxentries`: the most repositories on a page.
@@ -82,20 +91,6 @@ pub struct Purging {
     pub interval: Duration,
 }
 
-/// `log.level`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub enum LogLevel {
-    /// Faults.
-    Error,
-    /// And what ought to be looked at.
-    Warn,
-    /// And what happens.
-    Info,
-    /// And how.
-    Debug,
-}
-
 impl Configuration {
     /// How the service behaves.
     pub fn options(&self) -> Options {
@@ -122,12 +117,15 @@ impl Configuration {
         file: Option<&Origin>,
         warnings: &mut Vec<Problem>,
     ) -> Result<Self, Problem> {
-        let sections: Document = typed(document)?;
+        let mut sections: Document = typed(document)?;
         version(sections.version.as_deref(), document, file)?;
         Ok(Self {
-            log_level: sections.log.level.or(sections.loglevel),
+            log: sections.log.resolve(sections.loglevel, file),
             storage: sections.storage.resolve(document, file, warnings)?,
             auth: sections.auth.resolve(document)?,
+            debug: std::mem::take(&mut sections.http.debug).resolve(document)?,
+            health: sections.health.resolve(document, warnings)?,
+            registryctl: sections.registryctl.resolve(document)?,
             http: sections.http.resolve(document, file, warnings)?,
             notifications: sections.notifications.resolve(document, warnings)?,
             catalog_max: limit(sections.catalog.maxentries),
@@ -136,51 +134,21 @@ impl Configuration {
     }
 }
 
-impl LogLevel {
-    /// In the words of the file.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warn => "warn",
-            Self::Info => "info",
-            Self::Debug => "debug",
-        }
-    }
-}
-
-impl TryFrom<String> for LogLevel {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        match text.to_lowercase().as_str() {
-            "error" => Ok(Self::Error),
-            "warn" => Ok(Self::Warn),
-            "info" => Ok(Self::Info),
-            "debug" => Ok(Self::Debug),
-            _ => Err(format!("expected error, warn, info or debug, found `{text:.80}`")),
-        }
-    }
-}
-
 /// The file as it stands. A field has the name of its key; what is `None` was not said.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Document {
     version: Option<String>,
-    log: LogSection,
+    log: log::Section,
     loglevel: Option<LogLevel>,
     storage: StorageSection,
     auth: auth::Section,
     http: http::Section,
+    health: health::Section,
+    registryctl: RegistryctlSection,
     notifications: notifications::Section,
     catalog: CatalogSection,
     tags: TagsSection,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct LogSection {
-    level: Option<LogLevel>,
 }
 
 #[derive(Default, Deserialize)]

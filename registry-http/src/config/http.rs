@@ -8,6 +8,7 @@ use ::http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde::Deserialize;
 
 use super::address::Address;
+use super::debug::DebugSection;
 use super::go_duration::GoDuration;
 use super::node::Node;
 use super::origin::Origin;
@@ -67,6 +68,7 @@ pub(super) struct Section {
     http2: Http2Section,
     h2c: H2cSection,
     tls: tls::Section,
+    pub(super) debug: DebugSection,
 }
 
 #[derive(Default, Deserialize)]

@@ -14,11 +14,14 @@ mod address;
 mod auth;
 mod check;
 mod configuration;
+mod debug;
 mod environment;
 mod go_duration;
+mod health;
 mod http;
 mod in_force;
 mod keys;
+mod log;
 mod nearest;
 mod node;
 mod notifications;
@@ -46,11 +49,12 @@ use crate::config::yaml::Quote;
 
 pub use crate::config::address::Address;
 pub use crate::config::auth::{Auth, Token};
-pub use crate::config::configuration::{
-    Configuration, Driver, Filesystem, LogLevel, Purging, Storage,
-};
+pub use crate::config::configuration::{Configuration, Driver, Filesystem, Purging, Storage};
+pub use crate::config::debug::{Debug, Registryctl};
+pub use crate::config::health::{Health, HttpCheck, Rhythm};
 pub use crate::config::http::{Http, UnixSocket};
 pub use crate::config::in_force::InForce;
+pub use crate::config::log::{Formatter, Log, LogLevel};
 pub use crate::config::notifications::Notifications;
 pub use crate::config::origin::Origin;
 pub use crate::config::problem::Problem;

@@ -133,7 +133,13 @@ impl Section {
     }
 }
 
-fn warn_of_unknown(node: &Node, key: &str, known: &[&'static str], warnings: &mut Vec<Problem>) {
+/// Warns of the keys of an element of a list that nobody knows.
+pub(super) fn warn_of_unknown(
+    node: &Node,
+    key: &str,
+    known: &[&'static str],
+    warnings: &mut Vec<Problem>,
+) {
     for entry in node.entries().iter().filter(|entry| !known.contains(&entry.key.as_str())) {
         let meant = nearest(&entry.key, known.iter().copied());
         let meant = meant.map(|name| format!("; is `{name}` meant?")).unwrap_or_default();

@@ -130,7 +130,7 @@ fn value(shape: Shape, text: &str) -> Option<Value> {
         Shape::Integer | Shape::Number => json!(text.parse::<i64>().ok()?),
         Shape::Text | Shape::Duration | Shape::Version => json!(text.trim_matches('"')),
         Shape::Sections(_) => json!([]),
-        Shape::Headers => json!({}),
+        Shape::Fields | Shape::Headers => json!({}),
         Shape::Secret | Shape::Word(_) | Shape::Texts | Shape::Choice => return None,
     })
 }
@@ -163,6 +163,10 @@ fn shape(shape: Shape) -> Value {
             json!({"type": ["string", "null"], "pattern": format!("^({})$", words.join("|"))})
         }
         Shape::Texts => json!({"type": ["array", "null"], "items": {"type": SINGLE}}),
+        Shape::Fields => json!({
+            "type": ["object", "null"],
+            "additionalProperties": {"type": SINGLE},
+        }),
         Shape::Headers => json!({
             "type": ["object", "null"],
             "additionalProperties": {"type": ["array", "null"], "items": {"type": SINGLE}},

@@ -24,6 +24,8 @@ pub(super) enum Shape {
     Word(&'static [&'static str]),
     /// A list of single values.
     Texts,
+    /// A section of single values, under any names.
+    Fields,
     /// A section of lists of single values, under any names.
     Headers,
     /// A section that says all by being there.
@@ -60,8 +62,8 @@ const fn row(key: &'static str, shape: Shape, otherwise: Otherwise) -> Described
 
 use Otherwise::{Nothing, Told, Value, WithFile};
 use Shape::{
-    Boolean, Choice, Duration, Headers, Integer, Number, Secret, Sections, Switch, Text, Texts,
-    Version, Word,
+    Boolean, Choice, Duration, Fields, Headers, Integer, Number, Secret, Sections, Switch, Text,
+    Texts, Version, Word,
 };
 
 const LEVELS: &[&str] = &["error", "warn", "info", "debug"];
@@ -75,12 +77,19 @@ const ENDPOINT: &[&str] = &[
     "ignore",
     "envelope",
 ];
+const FILE_CHECK: &[&str] = &["file", "interval"];
+// Its address and headers may hold passwords.
+const HTTP_CHECK: &[&str] = &["statuscode", "timeout", "interval", "threshold"];
+const TCP_CHECK: &[&str] = &["addr", "timeout", "interval", "threshold"];
 
 /// The table, in the order in which `config check` prints it.
 pub(super) const TABLE: &[Described] = &[
     row("version", Version, Value("0.1")),
     row("log.level", Word(LEVELS), Told("info")),
     row("loglevel", Word(LEVELS), Nothing),
+    row("log.formatter", Text, Value("text")),
+    row("log.fields", Fields, Value("{}")),
+    row("log.accesslog.disabled", Boolean, WithFile("false", "true")),
     row("storage.filesystem.rootdirectory", Text, WithFile("/var/lib/registry", "registry-data")),
     row("storage.filesystem.maxthreads", Integer, Nothing),
     row("storage.inmemory", Choice, Nothing),
@@ -150,6 +159,17 @@ pub(super) const TABLE: &[Described] = &[
         Text,
         Told("(require-and-verify-client-cert if there are clientcas)"),
     ),
+    row("http.debug.addr", Text, Told("(none)")),
+    row("http.debug.prometheus.enabled", Boolean, Value("false")),
+    row("http.debug.prometheus.path", Text, Value("/metrics")),
+    row("health.storagedriver.enabled", Boolean, Value("false")),
+    row("health.storagedriver.interval", Duration, Value("10s")),
+    row("health.storagedriver.threshold", Integer, Value("0")),
+    row("health.file", Sections(FILE_CHECK), Value("[]")),
+    row("health.http", Sections(HTTP_CHECK), Value("[]")),
+    row("health.tcp", Sections(TCP_CHECK), Value("[]")),
+    row("registryctl.addr", Text, Told("(none)")),
+    row("registryctl.secretfile", Text, Told("(the variable JOBSERVICE_SECRET)")),
     row("notifications.endpoints", Sections(ENDPOINT), Value("[]")),
     row("notifications.events.includereferences", Boolean, Value("false")),
     row("notifications.queue.directory", Text, Told("(by where the data is)")),

@@ -65,12 +65,17 @@ pub(crate) async fn answer(
     mut body: RequestBody,
 ) -> Response<ResponseBody> {
     let ambiguity = headers::ambiguity(head);
+    let mut known = None;
     let answer = match ambiguity {
         Some(found) => Err(Refusal::Ambiguous { found }.into()),
-        None => permitted(store, options, head, &mut body).await,
+        None => permitted(store, options, head, &mut body, &mut known).await,
     };
     let mut response =
         answer.unwrap_or_else(|failure| failure.into_response(&head.method, &head.uri));
+    // For whoever tells of requests.
+    if let Some(actor) = known {
+        response.extensions_mut().insert(actor);
+    }
     response.headers_mut().insert(headers::API_VERSION, headers::REGISTRY_2);
     if head.method == Method::HEAD {
         *response.body_mut() = ResponseBody::empty();
@@ -99,18 +104,21 @@ fn add(more: &HeaderMap, headers: &mut HeaderMap) {
 }
 
 /// Order: the head is understood → whoever sent it may do this → it is done. What is refused by the first step
-/// depends on the head and the options alone; nothing looks at the storage, or at the body, before the third.
+/// depends on the head and the options alone; nothing looks at the storage, or at the body, before the third. Who it is is
+/// `known` from then on.
 async fn permitted(
     store: &Store,
     options: &Options,
     head: &Parts,
     body: &mut RequestBody,
+    known: &mut Option<Actor>,
 ) -> Answer {
     let asked = Endpoint::parse(&head.method, &head.uri, options)?;
     let (endpoint, actor) = match &options.authorizer {
         Some(authorizer) => access::authorize(authorizer.as_ref(), head, asked).await?,
         None => (asked, Actor::anonymous()),
     };
+    *known = Some(actor.clone());
     let call = Call { store, options, head, links: Links::new(options, head), actor };
     dispatch(&call, endpoint, body).await
 }

@@ -44,14 +44,7 @@ pub(super) struct Webhook {
 impl Webhook {
     /// Connects nowhere yet. TLS trusts what the system trusts; that cannot be read is an error.
     pub(super) fn new(endpoint: &Endpoint) -> io::Result<Self> {
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        connector.set_nodelay(true);
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls(endpoint.address.is_tls())?)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(connector);
+        let connector = connector(endpoint.address.is_tls())?;
         let mut headers = endpoint::headers(endpoint);
         let media_type = HeaderValue::from_static(endpoint.envelope.media_type());
         headers.insert(CONTENT_TYPE, media_type);
@@ -83,6 +76,18 @@ impl Transport for Webhook {
         let _ = timeout(REST, Limited::new(answer.into_body(), ANSWER).collect()).await;
         Ok(status)
     }
+}
+
+/// A way to servers, in the clear or by TLS, which trusts what the system trusts.
+pub(crate) fn connector(is_tls: bool) -> io::Result<HttpsConnector<HttpConnector>> {
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    Ok(HttpsConnectorBuilder::new()
+        .with_tls_config(tls(is_tls)?)
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(connector))
 }
 
 fn tls(is_used: bool) -> io::Result<ClientConfig> {

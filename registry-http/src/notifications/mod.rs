@@ -81,6 +81,7 @@ use crate::notifications::queue::{Limits, Queue};
 use crate::notifications::references::Manifests;
 use crate::notifications::stats::Counters;
 
+pub(crate) use crate::notifications::client::connector;
 pub use crate::notifications::endpoint::{Address, Endpoint};
 pub use crate::notifications::envelope::Envelope;
 pub use crate::notifications::filter::Filter;

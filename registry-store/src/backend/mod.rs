@@ -20,6 +20,7 @@ pub mod fs;
 mod key;
 mod locks;
 mod memory;
+mod observed;
 mod places;
 mod range;
 #[cfg(feature = "s3")]
@@ -39,6 +40,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use ext::BackendExt;
 pub use key::{Key, KeyError, MAX_KEY_LENGTH, MAX_SEGMENT_LENGTH};
 pub use memory::MemoryBackend;
+pub use observed::{Action, BackendObserver, ObservedBackend};
 pub use places::by_walking as list_places_by_walking;
 pub use range::ReadRange;
 

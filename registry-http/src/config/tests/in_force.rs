@@ -96,6 +96,7 @@ fn each_shape_is_what_the_type_of_its_key_takes() {
             Shape::Duration => (&["1h", "1h30m", "+90s"], &["1", "x", "-1h", "[]"]),
             Shape::Word(_) => (&["info", "WARN"], &["trace", "[]"]),
             Shape::Texts => (&["[ES256, RS256]"], &["x", "{a: b}"]),
+            Shape::Fields => (&["{a: b}", "{}"], &["x", "[]", "{a: [b]}"]),
             Shape::Headers => (&["{a: [b]}", "{}"], &["x", "[]", "{a: b}"]),
             Shape::Sections(_) => (&["[]", "[{url: 'http://a'}]"], &["x", "{a: b}", "[x]"]),
             Shape::Text | Shape::Secret => (&[], &["[]", "{a: b}"]),
@@ -106,6 +107,7 @@ fn each_shape_is_what_the_type_of_its_key_takes() {
         let is_refused = |value: &str| match row.key {
             // The second, because there is no certificate.
             "storage.s3.skipverify" | "http.tls.clientcas" => true,
+            "health.file" | "health.http" | "health.tcp" => value.contains("url"),
             "storage.s3.multipartcopymaxconcurrency" => value.contains("8388608"),
             _ => false,
         };

@@ -5,6 +5,7 @@ mod files;
 mod in_force;
 mod mistakes;
 mod notifications;
+mod operations;
 mod s3;
 mod subsets;
 mod tls;
@@ -87,7 +88,7 @@ fn summary(loaded: &Loaded) -> Vec<String> {
         format!("drain={}", http.drain.map_or_else(dash, |limit| limit.as_secs().to_string())),
         format!("headers={}", http.headers.len()),
         format!("secret={}", if http.secret.is_some() { "yes" } else { "no" }),
-        format!("level={}", configuration.log_level.map_or("-", |level| level.as_str())),
+        format!("level={}", configuration.log.level.map_or("-", |level| level.as_str())),
         format!("catalog={}", configuration.catalog_max),
         format!("tags={}", configuration.tags_max),
     ]

@@ -12,7 +12,12 @@ fn value(key: &str) -> &'static str {
     match key.rsplit('.').next().unwrap_or(key) {
         "level" | "loglevel" => "warn",
         "addr" => ":5000",
-        "prefix" | "rootdirectory" | "directory" => "/some/path",
+        "prefix" | "rootdirectory" | "directory" | "path" | "secretfile" => "/some/path",
+        "formatter" => "json",
+        "fields" => "{service: registry}",
+        "file" => "[{file: /some/path}]",
+        "http" => "[{uri: 'http://a/'}]",
+        "tcp" => "[{addr: 'a:1'}]",
         "endpoints" => "[{name: a, url: 'http://a'}]",
         "host" => "https://registry.example.com",
         "age" | "interval" | "expiry" | "draintimeout" => "1h",
@@ -24,6 +29,7 @@ fn value(key: &str) -> &'static str {
         | "maxthreads"
         | "maxbytes"
         | "maxevents"
+        | "threshold"
         | "multipartcopymaxconcurrency"
         | "minimumsize" => "25",
         // Anything else is refused.

@@ -38,6 +38,7 @@ mod session;
 mod staged;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -61,6 +62,7 @@ use crate::options::{Clock, Random};
 use crate::page::Page;
 
 pub use options::{Encryption, LARGEST_PUT, S3Credentials, S3Options, SMALLEST_PART};
+pub use retry::RequestCounts;
 
 /// Independent requests in flight for one call.
 const PARALLEL: usize = 16;
@@ -110,6 +112,11 @@ impl S3Backend {
             bucket.abilities = probe::probe(&bucket.requests, &place).await?;
         }
         Ok(Self { bucket: Arc::new(bucket) })
+    }
+
+    /// What was sent to the server since it was opened, by the name of the operation, such as `get`.
+    pub fn requests(&self) -> BTreeMap<&'static str, RequestCounts> {
+        self.bucket.requests.counts()
     }
 
     /// What the server heeds, as opening has found it; of a read-only one nothing was tried.

@@ -3,6 +3,7 @@
 //! Names are those of objects in the bucket. Every request here may be done twice: what that means for a caller
 //! stands at those where it matters.
 
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::{Duration, SystemTime};
 
@@ -21,7 +22,7 @@ use bytes::Bytes;
 use super::fault::{Cause, Doubt, Failure, Tried};
 use super::names::encoded;
 use super::options::{Encryption, S3Options};
-use super::retry::{Patience, Retries};
+use super::retry::{Patience, RequestCounts, Retries};
 use crate::backend::{Meta, SignedMethod};
 
 /// The most objects that are deleted by one request: S3's limit.
@@ -447,6 +448,11 @@ impl Requests {
         };
         let signed = signed.map_err(|tried| failed(&tried.source))?;
         Ok(signed.uri().to_owned())
+    }
+
+    /// What was sent, by operation.
+    pub(super) fn counts(&self) -> BTreeMap<&'static str, RequestCounts> {
+        self.retries.counts()
     }
 
     /// Sends what should be answered at once.

@@ -4,8 +4,9 @@
 //! so that many do not come back at once; and a budget for all requests together, so that an outage is not made
 //! worse by every client's requests coming several times.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
@@ -37,11 +38,40 @@ pub(super) struct Patience {
 pub(super) struct Retries {
     budget: AtomicI64,
     random: Arc<dyn Random>,
+    /// By operation.
+    counts: Mutex<BTreeMap<&'static str, RequestCounts>>,
+}
+
+/// What became of requests to the server of one kind, since the backend was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RequestCounts {
+    /// Each try is one.
+    pub sent: u64,
+    /// Of them, those that were sent again because one before had failed.
+    pub retries: u64,
+    /// Of them, those that the server answered by asking for fewer.
+    pub throttled: u64,
+    /// Requests that were given up. One that asks for what is not there is one of these.
+    pub failed: u64,
 }
 
 impl Retries {
     pub(super) fn new(random: Arc<dyn Random>) -> Self {
-        Self { budget: AtomicI64::new(BUDGET), random }
+        Self { budget: AtomicI64::new(BUDGET), random, counts: Mutex::default() }
+    }
+
+    /// What was sent, by operation.
+    pub(super) fn counts(&self) -> BTreeMap<&'static str, RequestCounts> {
+        self.locked().clone()
+    }
+
+    fn count(&self, operation: &'static str, count: impl FnOnce(&mut RequestCounts)) {
+        count(self.locked().entry(operation).or_default());
+    }
+
+    fn locked(&self) -> MutexGuard<'_, BTreeMap<&'static str, RequestCounts>> {
+        // Counting does not panic.
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends a request until it succeeds, fails for good, or there is no more patience or budget for it.
@@ -60,6 +90,10 @@ impl Retries {
         let mut failing_since = None;
         let mut doubt = Doubt::None;
         for waits in 0.. {
+            self.count(operation, |counts| {
+                counts.sent += 1;
+                counts.retries += u64::from(waits > 0);
+            });
             let tried = match timeout(patience.for_one, send()).await {
                 Ok(Ok(answer)) => {
                     self.budget.fetch_add(1, Ordering::Relaxed);
@@ -70,10 +104,14 @@ impl Retries {
                 Err(_) => Tried::timed_out(),
             };
             doubt = doubt.max(tried.doubt);
+            if tried.cause == Cause::Throttled {
+                self.count(operation, |counts| counts.throttled += 1);
+            }
             let wait = self.wait(tried.cause, waits);
             let failing_since = *failing_since.get_or_insert_with(Instant::now);
             let has_time = failing_since.elapsed() + wait < patience.for_all;
             if !tried.cause.is_passing() || !has_time || !self.withdraw() {
+                self.count(operation, |counts| counts.failed += 1);
                 return Err(Failure::new(operation, tried, doubt));
             }
             tracing::debug!(operation, cause = %tried.source, "is tried again in {wait:?}");
@@ -130,6 +168,8 @@ mod tests {
         });
         answer.await.unwrap();
         assert_eq!(tries, 4);
+        let counts = RequestCounts { sent: 4, retries: 3, throttled: 0, failed: 0 };
+        assert_eq!(retries.counts()["try"], counts);
 
         let mut tries = 0;
         let answer = retries.run("try", PATIENCE, || {
