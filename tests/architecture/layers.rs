@@ -44,6 +44,8 @@ const STORE: &[&[&str]] = &[
 
 /// The modules of `registry-http`, lowest first.
 const HTTP: &[&[&str]] = &[
+    // Who is at the other end of a connection.
+    &["peer"],
     // What an embedder brings, and chooses.
     &["auth", "request_id", "upload_secret"],
     &["events"],
