@@ -135,16 +135,14 @@
 //! |---|---|---|
 //! | none (`default-features = false`) | the service, [`auth`], [`events`] | `http`, `tower`, and of `tokio` what works on any platform: no server, no network, no filesystem |
 //! | `serve` | `serve`: a listener for HTTP/1.1 and h2c | `hyper`, `hyper-util`, `rustix`, tokio's network |
-//! | `auth` | `auth::htpasswd`, `auth::token`, `auth::silly`: Distribution's ways to tell who may do what, each an authorizer | `bcrypt`, `lru`, `ring`, `rustls-webpki`, `rustls-pki-types`, `p521` |
+//! | `auth` | `auth::htpasswd`, `auth::token`, `auth::silly`: Distribution's ways to tell who may do what, each an authorizer; `auth::policy`, `auth::issuer`: rules of our own, and a token service | `bcrypt`, `lru`, `ring`, `rustls-webpki`, `rustls-pki-types`, `p521` |
 //! | `notifications` | `notifications`: webhooks as Distribution has them, with queues that survive a restart | `hyper-util`'s client, `hyper-rustls`, `crc32fast`, `uuid` |
-//! | `tls` | `serve::tls`: TLS at that listener, and the certificates of clients | `serve`, `rustls` with `ring`, `tokio-rustls`, `x509-parser` |
-//! | `cli` (default) | the program `registry`; `config`: Distribution's `config.yml` | `auth`, `notifications`, `tls`, `registry-store`'s `fs` and `s3`, `clap`, `listenfd`, `saphyr-parser`, `tracing-subscriber`, tokio's signals |
+//! | `cli` (default) | the program `registry`; `config`: Distribution's `config.yml` | `auth`, `serve`, `notifications`, `registry-store`'s `fs` and `s3`, `clap`, `saphyr-parser`, `tracing-subscriber`, tokio's signals |
 //! | `testing` | `testing`: a registry for tests of clients | `serve` |
 //!
 //! # What it leaves to others
 //!
-//! Logging of requests is a layer around it; TLS and draining at shutdown are the server's: `serve::Server` has both,
-//! and a server of your own puts who a client is into a request's extensions ([`peer`]). Faults of the storage are
+//! TLS, logging of requests and draining at shutdown are layers and servers around it. Faults of the storage are
 //! told to [`tracing`] as errors, and to clients only as "the storage failed".
 
 #[cfg(feature = "serve")]
@@ -165,7 +163,6 @@ mod idle;
 #[cfg(feature = "notifications")]
 pub mod notifications;
 mod options;
-pub mod peer;
 pub mod peer;
 mod range;
 mod refusal;
@@ -231,6 +228,7 @@ where
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
         let shared = Arc::clone(&self.shared);
         let (head, body) = request.into_parts();
+        let head = handler::announced(&shared.options, head);
         let body = RequestBody::new(body, &head, &shared.options);
         Box::pin(
             async move { Ok(handler::answer(&shared.store, &shared.options, &head, body).await) },

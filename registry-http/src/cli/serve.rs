@@ -26,7 +26,7 @@ use tracing::{info, warn};
 use super::flags::Flags;
 use super::settings::{self, Said, Settings};
 use super::storage::{self, Opened, Place, Purpose};
-use super::{Failure, authentication, log_to_stderr, notifications, say};
+use super::{Failure, access, authentication, log_to_stderr, notifications, say};
 
 /// How long work is waited for that goes on when the requests in flight have been answered.
 const FINISH_TIME: Duration = Duration::from_secs(10);
@@ -56,7 +56,11 @@ pub(super) fn run(file: Option<&Path>, flags: &Flags) -> Result<(), Failure> {
     for warning in &settings.warnings {
         warn!("{warning}");
     }
-    if let Some(auth) = &settings.auth {
+    if let Some(wanted) = &settings.access {
+        let guard = access::guard(wanted, settings.auth.as_ref(), &settings.store)?;
+        settings.options.authorizer = Some(guard.authorizer);
+        settings.options.tokens = guard.tokens;
+    } else if let Some(auth) = &settings.auth {
         let authorizer = authentication::authorizer(auth, &settings.store)?;
         settings.options.authorizer = Some(authorizer);
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::access::{self, AccessControl};
 use super::address::Address;
 use super::auth::{self, Auth};
 use super::go_duration::GoDuration;
@@ -28,6 +29,8 @@ pub struct Configuration {
     pub storage: Storage,
     /// `auth`. `None`: everybody may do everything.
     pub auth: Option<Auth>,
+    /// `access`, which is ours. `None`: whoever is known may do everything.
+    pub access: Option<AccessControl>,
     /// `http`.
     pub http: Http,
     /// `notifications`.
@@ -137,10 +140,13 @@ impl Configuration {
     ) -> Result<Self, Problem> {
         let sections: Document = typed(document)?;
         version(sections.version.as_deref(), document, file)?;
+        let auth = sections.auth.resolve(document)?;
+        let access = sections.access.resolve(document, auth.as_ref(), warnings)?;
         Ok(Self {
             log_level: sections.log.level.or(sections.loglevel),
             storage: sections.storage.resolve(document, file, warnings)?,
-            auth: sections.auth.resolve(document)?,
+            auth,
+            access,
             http: sections.http.resolve(document, file, warnings)?,
             notifications: sections.notifications.resolve(document, warnings)?,
             catalog_max: limit(sections.catalog.maxentries),
@@ -184,6 +190,7 @@ struct Document {
     loglevel: Option<LogLevel>,
     storage: StorageSection,
     auth: auth::Section,
+    access: access::Section,
     http: HttpSection,
     notifications: notifications::Section,
     catalog: CatalogSection,
