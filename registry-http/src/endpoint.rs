@@ -17,6 +17,8 @@ use registry_store::reference::{Reference, Tag};
 use registry_store::upload_id::UploadId;
 use registry_store::upload_status::UploadStatus;
 
+#[cfg(feature = "auth")]
+use crate::auth::issuer::TokenService;
 use crate::options::{Locations, Options};
 use crate::peer::OverTls;
 use crate::refusal::{Allow, Refusal};
@@ -465,6 +467,20 @@ const TIP: &str = "_tip";
 /// The one that is Distribution's.
 const STATE: &str = "_state";
 
+/// Whether a request is for the token service, whatever its method.
+#[cfg(feature = "auth")]
+pub(crate) fn token_service<'o>(uri: &Uri, options: &'o Options) -> Option<&'o TokenService> {
+    let service = options.tokens.as_deref()?;
+    let path = uri.path().strip_prefix(options.path_prefix.as_str())?;
+    (path == service.path).then_some(service)
+}
+
+/// Whether something of our own can be at a path: it does not hide anything of the API.
+#[cfg(feature = "cli")]
+pub(crate) fn is_free(path: &str) -> bool {
+    path != "/" && path != "/v2" && !path.starts_with("/v2/")
+}
+
 /// Makes the addresses that answers point at.
 #[derive(Clone, Debug)]
 pub(crate) struct Links {
@@ -504,6 +520,12 @@ impl Links {
             Locations::Relative => Self { origin: asked(head).unwrap_or_default(), ..links },
             Locations::FromRequest | Locations::Under(_) | Locations::At(_) => links,
         }
+    }
+
+    /// Where tokens are to be had.
+    #[cfg(feature = "auth")]
+    pub(crate) fn tokens(&self, service: &TokenService) -> String {
+        format!("{self}{}", service.path)
     }
 
     /// Where a blob can be pulled from.

@@ -15,6 +15,10 @@ use registry_store::manifest::{MAX_MANIFEST_SIZE, ManifestError};
 use serde_json::{Value, json};
 
 use crate::auth::Denial;
+#[cfg(feature = "auth")]
+use crate::auth::basic;
+#[cfg(feature = "auth")]
+use crate::auth::issuer::NoToken;
 use crate::body::{BodyFault, ResponseBody};
 use crate::headers;
 use crate::range;
@@ -36,6 +40,9 @@ enum Cause {
     Refused(Refusal),
     Denied(Denial),
     Store(Error),
+    /// What people are shown who are asked for a password, and why there is no token.
+    #[cfg(feature = "auth")]
+    NoToken(String, NoToken),
 }
 
 impl<R: Into<Refusal>> From<R> for Failure {
@@ -57,6 +64,12 @@ impl From<Error> for Failure {
 }
 
 impl Failure {
+    /// There is no token of the service called so.
+    #[cfg(feature = "auth")]
+    pub(crate) fn of_token_service(name: &str, why: NoToken) -> Self {
+        Self { cause: Box::new(Cause::NoToken(name.to_owned(), why)), session: None }
+    }
+
     /// Tells the client of an upload session where it can go on, and how much of it is stored.
     #[must_use]
     pub(crate) fn with_session(mut self, location: String, stored: u64) -> Self {
@@ -70,6 +83,8 @@ impl Failure {
             Cause::Refused(refusal) => of_refusal(refusal),
             Cause::Denied(denial) => of_denial(denial),
             Cause::Store(error) => of_store(error),
+            #[cfg(feature = "auth")]
+            Cause::NoToken(name, why) => of_no_token(name, why),
         };
         match &*self.cause {
             Cause::Denied(Denial::Unavailable { reason }) => {
@@ -88,6 +103,12 @@ impl Failure {
             Cause::Store(error) => {
                 tracing::debug!(%method, path = uri.path(), %error, "refused");
             }
+            #[cfg(feature = "auth")]
+            Cause::NoToken(_, NoToken::Unavailable(reason)) => {
+                tracing::error!(path = uri.path(), %reason, "the token service failed");
+            }
+            #[cfg(feature = "auth")]
+            Cause::NoToken(..) => tracing::debug!(%method, path = uri.path(), "no token is given"),
             Cause::Refused(refusal) => {
                 tracing::debug!(%method, path = uri.path(), %refusal, "refused");
             }
@@ -152,6 +173,8 @@ struct Wire {
     /// One entry of `errors` each; none is one entry without a detail.
     details: Vec<Value>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// The `error` of OAuth 2.0 (RFC 6749 §5.2), beside what clients of images read.
+    oauth: Option<&'static str>,
 }
 
 impl Wire {
@@ -162,6 +185,7 @@ impl Wire {
             message: message.to_string(),
             details: Vec::new(),
             headers: Vec::new(),
+            oauth: None,
         }
     }
 
@@ -184,8 +208,11 @@ impl Wire {
                 |detail: &Value| json!({ "code": code, "message": message, "detail": detail });
             self.details.iter().map(entry).collect()
         };
-        let body = json!({ "errors": errors }).to_string();
-        let mut response = ResponseBody::full(body).respond(self.status);
+        let mut body = json!({ "errors": errors });
+        if let Some(oauth) = self.oauth {
+            body["error"] = oauth.into();
+        }
+        let mut response = ResponseBody::full(body.to_string()).respond(self.status);
         let to = response.headers_mut();
         to.insert(CONTENT_TYPE, headers::JSON);
         for (name, value) in self.headers {
@@ -241,6 +268,34 @@ fn of_denial(denial: &Denial) -> Wire {
         Denial::Unavailable { .. } => {
             wire(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE").with(RETRY_AFTER, &RETRY_SECONDS)
         }
+    }
+}
+
+/// RFC 6749 lets 401 be answered to a bad password, and clients of images take nothing else for one.
+#[cfg(feature = "auth")]
+fn of_no_token(name: &str, why: &NoToken) -> Wire {
+    let bad = |message: &str, oauth| {
+        let wire = Wire::new(StatusCode::BAD_REQUEST, "UNSUPPORTED", message);
+        Wire { oauth: Some(oauth), ..wire }
+    };
+    match why {
+        NoToken::Credentials => {
+            let message =
+                "expected a name and its password, or a token in place of them, that are good";
+            let mut wire = Wire::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", message);
+            wire.headers.extend(basic::challenge(name).ok().map(|it| (WWW_AUTHENTICATE, it)));
+            Wire { oauth: Some("invalid_grant"), ..wire }
+        }
+        NoToken::GrantType => {
+            bad("expected grant_type password or refresh_token", "unsupported_grant_type")
+        }
+        NoToken::Request(expected) => bad(&format!("expected {expected}"), "invalid_request"),
+        NoToken::Unavailable(_) => Wire::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "UNAVAILABLE",
+            "no token can be made now; try again",
+        )
+        .with(RETRY_AFTER, &RETRY_SECONDS),
     }
 }
 

@@ -135,7 +135,7 @@
 //! |---|---|---|
 //! | none (`default-features = false`) | the service, [`auth`], [`events`] | `http`, `tower`, and of `tokio` what works on any platform: no server, no network, no filesystem |
 //! | `serve` | `serve`: a listener for HTTP/1.1 and h2c | `hyper`, `hyper-util`, `rustix`, tokio's network |
-//! | `auth` | `auth::htpasswd`, `auth::token`, `auth::silly`: Distribution's ways to tell who may do what, each an authorizer | `bcrypt`, `lru`, `ring`, `rustls-webpki`, `rustls-pki-types`, `p521` |
+//! | `auth` | `auth::htpasswd`, `auth::token`, `auth::silly`: Distribution's ways to tell who may do what, each an authorizer; `auth::policy`, `auth::issuer`: rules of our own, and a token service | `bcrypt`, `lru`, `ring`, `rustls-webpki`, `rustls-pki-types`, `p521` |
 //! | `metrics` | `metrics`: what is counted, for Prometheus | `prometheus` |
 //! | `notifications` | `notifications`: webhooks as Distribution has them, with queues that survive a restart | `hyper-util`'s client, `hyper-rustls`, `crc32fast`, `uuid` |
 //! | `tls` | `serve::tls`: TLS at that listener, and the certificates of clients | `serve`, `rustls` with `ring`, `tokio-rustls`, `x509-parser` |
@@ -247,6 +247,7 @@ where
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
         let shared = Arc::clone(&self.shared);
         let (head, body) = request.into_parts();
+        let head = handler::announced(&shared.options, head);
         let body = RequestBody::new(body, &head, &shared.options);
         Box::pin(
             async move { Ok(handler::answer(&shared.store, &shared.options, &head, body).await) },

@@ -6,6 +6,8 @@ use std::time::Duration;
 use http::HeaderMap;
 
 use crate::auth::Authorizer;
+#[cfg(feature = "auth")]
+use crate::auth::issuer::TokenService;
 use crate::events::EventSink;
 use crate::read_only::ReadOnlySwitch;
 use crate::upload_secret::UploadSecret;
@@ -85,6 +87,10 @@ pub struct Options {
     pub upload_secret: Option<UploadSecret>,
     /// Says who may do what. Default: none, and everybody may do everything.
     pub authorizer: Option<Arc<dyn Authorizer>>,
+    /// Makes tokens, at a path of its own behind the [prefix](Self::path_prefix). It asks for no leave: who may have which
+    /// token it says itself. Default: none.
+    #[cfg(feature = "auth")]
+    pub tokens: Option<Arc<TokenService>>,
     /// Is told what was done. Default: none.
     pub events: Option<Arc<dyn EventSink>>,
 }
@@ -113,6 +119,8 @@ impl Default for Options {
             headers: HeaderMap::new(),
             upload_secret: None,
             authorizer: None,
+            #[cfg(feature = "auth")]
+            tokens: None,
             events: None,
         }
     }

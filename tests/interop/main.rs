@@ -1,6 +1,7 @@
 //! Programs no one here wrote, and a disk that only root can make.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod accounts;
 mod authenticating;
 mod balancing;
 mod broken_sessions;

@@ -44,6 +44,11 @@ pub(super) fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
+/// What asks for a password, with a realm that people are shown.
+pub(crate) fn challenge(realm: &str) -> Result<HeaderValue, InvalidHeaderValue> {
+    HeaderValue::try_from(format!("Basic realm={}", quoted(realm)))
+}
+
 /// Whoever is known may do everything, nobody else anything, as Distribution's `htpasswd` has it.
 pub struct BasicAuthorizer<I> {
     identifier: I,
@@ -57,8 +62,7 @@ impl<I: Identifier> BasicAuthorizer<I> {
     ///
     /// If the realm cannot stand in a header: it holds a control character.
     pub fn new(identifier: I, realm: &str) -> Result<Self, InvalidHeaderValue> {
-        let challenge = HeaderValue::try_from(format!("Basic realm={}", quoted(realm)))?;
-        Ok(Self { identifier, challenge })
+        Ok(Self { identifier, challenge: challenge(realm)? })
     }
 }
 

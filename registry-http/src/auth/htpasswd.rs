@@ -9,10 +9,13 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bcrypt::HashParts;
 use http::request::Parts;
 use registry_store::error::BodyError;
 use registry_store::options::Random;
+use ring::digest::{SHA256, digest};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
@@ -20,6 +23,7 @@ use tracing::warn;
 
 use super::Actor;
 use super::basic::basic_credentials;
+use super::credentials::Users as KnownUsers;
 use super::identity::{Identifier, Identity, has_credentials};
 use super::reloaded::{FileError, Reloaded};
 use super::verified::Verified;
@@ -119,6 +123,20 @@ impl Htpasswd {
             self.verified.remember(mark);
         }
         Ok(is_right)
+    }
+}
+
+#[async_trait]
+impl KnownUsers for Htpasswd {
+    async fn is_right(&self, name: &str, password: &str) -> Result<bool, BodyError> {
+        Ok(self.verify(name, password).await?)
+    }
+
+    /// SHA-256 of the user's hash, whose salt is known to nobody else: no password can be tried against it.
+    async fn mark(&self, name: &str) -> Result<Option<String>, BodyError> {
+        let users = self.users.current().await;
+        let hash = users.hashes.get(name);
+        Ok(hash.map(|hash| BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, hash.as_bytes()))))
     }
 }
 

@@ -32,7 +32,8 @@
 //! ```
 //!
 //! With the feature `auth` this crate has those of Distribution: `htpasswd::Htpasswd` with `basic::BasicAuthorizer`,
-//! `token::TokenAuthorizer`, and `silly::SillyAuthorizer` for tests. Who somebody is (`identity::Identifier`,
+//! `token::TokenAuthorizer`, and `silly::SillyAuthorizer` for tests; and those of its own: `policy::PolicyAuthorizer`, by
+//! rules of who may do what in which repositories, and `issuer::TokenService`, which makes tokens. Who somebody is (`identity::Identifier`,
 //! `token::TokenVerifier`) is told apart from what he may do, so that an authorizer of another kind builds on the same.
 //!
 //! # What each request needs
@@ -61,9 +62,17 @@
 #[cfg(feature = "auth")]
 pub mod basic;
 #[cfg(feature = "auth")]
+pub mod credentials;
+#[cfg(feature = "auth")]
 pub mod htpasswd;
 #[cfg(feature = "auth")]
 pub mod identity;
+#[cfg(feature = "auth")]
+pub mod issuer;
+#[cfg(feature = "auth")]
+pub mod policy;
+#[cfg(feature = "auth")]
+mod principal;
 #[cfg(feature = "auth")]
 mod reloaded;
 #[cfg(feature = "auth")]

@@ -1,5 +1,6 @@
 //! Who is let in, as the configuration says.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use http::header::InvalidHeaderValue;
@@ -24,12 +25,13 @@ pub(super) fn authorizer(
     let no_header = |error: InvalidHeaderValue| Failure::new(format!("{by}: realm: {error}"));
     Ok(match &auth.value {
         Auth::Htpasswd { realm, path } => {
-            let users = Htpasswd::open(path, &*options.random).map_err(|error| {
-                Failure::new(format!("{by}: {error}; expected a file as htpasswd -B makes it"))
-            })?;
+            let users = users(path, by, options)?;
             Arc::new(BasicAuthorizer::new(users, realm).map_err(no_header)?)
         }
-        Auth::Token(token) => Arc::new(of_token(token, by, options)?),
+        Auth::Token(token) => {
+            let (verifier, challenge) = of_token(token, by, options)?;
+            Arc::new(TokenAuthorizer::new(verifier, challenge))
+        }
         Auth::Silly { realm, service } => {
             warn!("{by}: whoever sends any credentials may do everything");
             Arc::new(SillyAuthorizer::new(realm, service).map_err(no_header)?)
@@ -37,7 +39,19 @@ pub(super) fn authorizer(
     })
 }
 
-fn of_token(token: &Token, by: &str, options: &StoreOptions) -> Result<TokenAuthorizer, Failure> {
+/// The users of a file.
+pub(super) fn users(path: &Path, by: &str, options: &StoreOptions) -> Result<Htpasswd, Failure> {
+    Htpasswd::open(path, &*options.random).map_err(|error| {
+        Failure::new(format!("{by}: {error}; expected a file as htpasswd -B makes it"))
+    })
+}
+
+/// What believes tokens of another service, and sends clients to it.
+pub(super) fn of_token(
+    token: &Token,
+    by: &str,
+    options: &StoreOptions,
+) -> Result<(TokenVerifier, Challenge), Failure> {
     // Where both have a key of the same id, that of `jwks` counts, as in Distribution.
     let jwks = token.jwks.clone().map(KeySource::Jwks);
     let bundle = token.root_cert_bundle.clone().map(KeySource::RootCertBundle);
@@ -54,5 +68,5 @@ fn of_token(token: &Token, by: &str, options: &StoreOptions) -> Result<TokenAuth
         service: token.service.clone(),
         auto_redirect: token.auto_redirect.clone(),
     };
-    Ok(TokenAuthorizer::new(verifier, challenge))
+    Ok((verifier, challenge))
 }

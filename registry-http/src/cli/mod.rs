@@ -1,5 +1,6 @@
 //! The command line: what the flags mean, and the only place that prints.
 
+mod access;
 mod authentication;
 mod config;
 mod data_directory;

@@ -25,7 +25,7 @@ use super::operations::Operations;
 use super::reload::{self, Reload};
 use super::settings::{self, Said, Settings};
 use super::storage::{self, Opened, Place, Purpose};
-use super::{Failure, authentication, logging, notifications, say};
+use super::{Failure, access, authentication, logging, notifications, say};
 
 /// How long work is waited for that goes on when the requests in flight have been answered.
 const FINISH_TIME: Duration = Duration::from_secs(10);
@@ -58,7 +58,11 @@ pub(super) fn run(file: Option<&Path>, flags: &Flags) -> Result<(), Failure> {
     for warning in &settings.warnings {
         warn!("{warning}");
     }
-    if let Some(auth) = &settings.auth {
+    if let Some(wanted) = &settings.access {
+        let guard = access::guard(wanted, settings.auth.as_ref(), &settings.store)?;
+        settings.options.authorizer = Some(guard.authorizer);
+        settings.options.tokens = guard.tokens;
+    } else if let Some(auth) = &settings.auth {
         let authorizer = authentication::authorizer(auth, &settings.store)?;
         settings.options.authorizer = Some(authorizer);
     }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use registry_http::Options;
 use registry_http::config::{
-    self, Address, Auth, Configuration, Driver, Loaded, PATH_VARIABLE, Problem, UnixSocket,
+    self, AccessControl, Address, Auth, Configuration, Driver, Loaded, PATH_VARIABLE, Problem,
+    UnixSocket,
 };
 use registry_http::serve::Limits;
 use registry_http::serve::tls::TlsOptions;
@@ -28,6 +29,8 @@ pub(super) struct Settings {
     pub(super) data: Data,
     /// Who is let in. The files of users and keys are not read yet.
     pub(super) auth: Option<Said<Auth>>,
+    /// Who may do what; without it whoever is let in may do everything.
+    pub(super) access: Option<Said<AccessControl>>,
     pub(super) options: Options,
     pub(super) limits: Limits,
     pub(super) store: StoreOptions,
@@ -98,6 +101,7 @@ pub(super) fn settle(file: Option<&Path>, flags: &Flags) -> Result<Settings, Fai
         tls: tls(&loaded),
         h2c: configuration.http.h2c,
         auth: auth(&loaded),
+        access: access(&loaded),
         notifications: notifications::wanted(&configuration.notifications, root),
         data,
         purge: configuration.storage.purging.enabled && !options.read_only,
@@ -178,6 +182,11 @@ fn auth(loaded: &Loaded) -> Option<Said<Auth>> {
         Auth::Silly { .. } => "auth.silly",
     };
     Some(Said { by: by(loaded, key), value: auth })
+}
+
+fn access(loaded: &Loaded) -> Option<Said<AccessControl>> {
+    let value = loaded.configuration.access.clone()?;
+    Some(Said { value, by: by(loaded, "access") })
 }
 
 fn store_options(configuration: &Configuration) -> StoreOptions {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::access::{self, AccessControl};
 use super::auth::{self, Auth};
 use super::debug::{Debug, Registryctl, RegistryctlSection};
 use super::go_duration::GoDuration;
@@ -30,6 +31,8 @@ pub struct Configuration {
     pub storage: Storage,
     /// `auth`. `None`: everybody may do everything.
     pub auth: Option<Auth>,
+    /// `access`, which is ours. `None`: whoever is known may do everything.
+    pub access: Option<AccessControl>,
     /// `http`.
     pub http: Http,
     /// `http.debug`.
@@ -119,10 +122,13 @@ impl Configuration {
     ) -> Result<Self, Problem> {
         let mut sections: Document = typed(document)?;
         version(sections.version.as_deref(), document, file)?;
+        let auth = sections.auth.resolve(document)?;
+        let access = sections.access.resolve(document, auth.as_ref(), warnings)?;
         Ok(Self {
             log: sections.log.resolve(sections.loglevel, file),
             storage: sections.storage.resolve(document, file, warnings)?,
-            auth: sections.auth.resolve(document)?,
+            auth,
+            access,
             debug: std::mem::take(&mut sections.http.debug).resolve(document)?,
             health: sections.health.resolve(document, warnings)?,
             registryctl: sections.registryctl.resolve(document)?,
@@ -143,6 +149,7 @@ struct Document {
     loglevel: Option<LogLevel>,
     storage: StorageSection,
     auth: auth::Section,
+    access: access::Section,
     http: http::Section,
     health: health::Section,
     registryctl: RegistryctlSection,

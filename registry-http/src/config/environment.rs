@@ -80,7 +80,8 @@ pub(super) fn spell_out(root: &mut Node) {
 /// Does the document say something at this key without which access would be wider, or the mode another? Variables are
 /// often empty because what was to fill them in was not there.
 fn protects(root: &Node, key: &str) -> bool {
-    const PROTECTING: [&str; 7] = [
+    const PROTECTING: [&str; 8] = [
+        "access",
         "auth",
         "http.tls",
         "middleware",

@@ -10,6 +10,7 @@
 //! to its readers is as in Go's yaml.v2, which Distribution uses: `yes` is a boolean, `017` is octal.
 #![expect(clippy::disallowed_methods, reason = "reads the configuration before anything is served")]
 
+mod access;
 mod address;
 mod auth;
 mod check;
@@ -47,6 +48,7 @@ use std::sync::Arc;
 use crate::config::node::Node;
 use crate::config::yaml::Quote;
 
+pub use crate::config::access::{AccessControl, OwnTokens};
 pub use crate::config::address::Address;
 pub use crate::config::auth::{Auth, Token};
 pub use crate::config::configuration::{Configuration, Driver, Filesystem, Purging, Storage};

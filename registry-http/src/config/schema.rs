@@ -131,7 +131,9 @@ fn value(shape: Shape, text: &str) -> Option<Value> {
         Shape::Text | Shape::Duration | Shape::Version => json!(text.trim_matches('"')),
         Shape::Sections(_) => json!([]),
         Shape::Fields | Shape::Headers => json!({}),
-        Shape::Secret | Shape::Word(_) | Shape::Texts | Shape::Choice => return None,
+        Shape::Secret | Shape::Word(_) | Shape::Texts | Shape::TextOrSections | Shape::Choice => {
+            return None;
+        }
     })
 }
 
@@ -163,6 +165,10 @@ fn shape(shape: Shape) -> Value {
             json!({"type": ["string", "null"], "pattern": format!("^({})$", words.join("|"))})
         }
         Shape::Texts => json!({"type": ["array", "null"], "items": {"type": SINGLE}}),
+        Shape::TextOrSections => json!({"anyOf": [
+            {"type": SINGLE},
+            {"type": "array", "items": {"type": ["object", "null"]}},
+        ]}),
         Shape::Fields => json!({
             "type": ["object", "null"],
             "additionalProperties": {"type": SINGLE},

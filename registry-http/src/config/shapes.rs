@@ -28,6 +28,8 @@ pub(super) enum Shape {
     Fields,
     /// A section of lists of single values, under any names.
     Headers,
+    /// A single value, or a list of sections; all of it is shown.
+    TextOrSections,
     /// A section that says all by being there.
     Choice,
     /// A list of sections, of which these keys are shown.
@@ -63,7 +65,7 @@ const fn row(key: &'static str, shape: Shape, otherwise: Otherwise) -> Described
 use Otherwise::{Nothing, Told, Value, WithFile};
 use Shape::{
     Boolean, Choice, Duration, Fields, Headers, Integer, Number, Secret, Sections, Switch, Text,
-    Texts, Version, Word,
+    TextOrSections, Texts, Version, Word,
 };
 
 const LEVELS: &[&str] = &["error", "warn", "info", "debug"];
@@ -77,6 +79,7 @@ const ENDPOINT: &[&str] = &[
     "ignore",
     "envelope",
 ];
+const RULE: &[&str] = &["who", "where", "may"];
 const FILE_CHECK: &[&str] = &["file", "interval"];
 // Its address and headers may hold passwords.
 const HTTP_CHECK: &[&str] = &["statuscode", "timeout", "interval", "threshold"];
@@ -138,6 +141,16 @@ pub(super) const TABLE: &[Described] = &[
     row("auth.token.signingalgorithms", Texts, Told("(all but HS)")),
     row("auth.token.autoredirect", Boolean, Value("false")),
     row("auth.token.autoredirectpath", Text, Value("/auth/token")),
+    row("access.anonymous", TextOrSections, Told("(may do nothing, where there is `access`)")),
+    row("access.rules", Sections(RULE), Value("[]")),
+    row("access.certificates", Boolean, Value("false")),
+    row("access.tokens.key", Text, Told("(no token service)")),
+    row("access.tokens.issuer", Text, Value("registry")),
+    row("access.tokens.service", Text, Value("registry")),
+    row("access.tokens.path", Text, Value("/token")),
+    row("access.tokens.realm", Text, Told("(made of each request)")),
+    row("access.tokens.lifetime", Duration, Value("5m")),
+    row("access.tokens.refreshlifetime", Duration, Value("720h")),
     row("http.addr", Text, Told("127.0.0.1:5000")),
     row("http.net", Text, Value("tcp")),
     row("http.socketmode", Text, Told("(by the umask)")),

@@ -8,6 +8,8 @@ mod manifests;
 mod referrers;
 mod report;
 mod tags;
+#[cfg(feature = "auth")]
+mod tokens;
 mod uploads;
 
 use http::header::CONNECTION;
@@ -22,6 +24,8 @@ use registry_store::store::Store;
 
 use crate::auth::Actor;
 use crate::body::{RequestBody, ResponseBody};
+#[cfg(feature = "auth")]
+use crate::endpoint;
 use crate::endpoint::{Endpoint, Links};
 use crate::error::Failure;
 use crate::headers;
@@ -55,6 +59,15 @@ impl Call<'_> {
 fn precondition_failed(name: &RepositoryName, reference: &Reference, found: &Digest) -> Failure {
     let (name, reference) = (name.clone(), reference.clone());
     Error::PreconditionFailed { name, reference, found: Some(*found) }.into()
+}
+
+/// The head of a request, with what those who look at it are told: where tokens are to be had, if it is here.
+pub(crate) fn announced(options: &Options, head: Parts) -> Parts {
+    #[cfg(feature = "auth")]
+    let head = tokens::announced(options, head);
+    #[cfg(not(feature = "auth"))]
+    let _ = options;
+    head
 }
 
 /// Answers a request, whatever it is.
@@ -113,6 +126,10 @@ async fn permitted(
     body: &mut RequestBody,
     known: &mut Option<Actor>,
 ) -> Answer {
+    #[cfg(feature = "auth")]
+    if let Some(service) = endpoint::token_service(&head.uri, options) {
+        return tokens::answer(service, head, body).await;
+    }
     let asked = Endpoint::parse(&head.method, &head.uri, options)?;
     let (endpoint, actor) = match &options.authorizer {
         Some(authorizer) => access::authorize(authorizer.as_ref(), head, asked).await?,

@@ -26,7 +26,16 @@ pub struct Claims {
     sub: Option<String>,
     #[serde(default)]
     access: Option<Vec<Granted>>,
+    /// Ours: of which kind the subject is.
+    #[serde(default)]
+    kind: Option<String>,
+    /// Ours, of a token that others are fetched with: what stood for the user's password.
+    #[serde(default)]
+    mark: Option<String>,
 }
+
+/// The `kind` of a token whose subject is one of our users.
+pub(in crate::auth) const KIND_USER: &str = "user";
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
@@ -49,6 +58,16 @@ impl Claims {
     /// Who has the token; `None` if it names nobody.
     pub fn subject(&self) -> Option<&str> {
         self.sub.as_deref().filter(|name| !name.is_empty())
+    }
+
+    /// Whether its subject is one of our users, if we have made the token.
+    pub(in crate::auth) fn is_of_user(&self) -> bool {
+        self.kind.as_deref() == Some(KIND_USER)
+    }
+
+    /// What stood for the user's password when the token was made, if it is one that others are fetched with.
+    pub(in crate::auth) fn mark(&self) -> Option<&str> {
+        self.mark.as_deref()
     }
 
     /// Whether the token lets do this. `*` is every action.

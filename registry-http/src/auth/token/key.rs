@@ -53,7 +53,7 @@ impl VerifyingKey {
     }
 
     /// Of the coordinates of a point of a curve by its name in RFC 7518 §6.2.1.1.
-    pub(super) fn elliptic(curve: &str, x: &[u8], y: &[u8]) -> Option<Self> {
+    pub(in crate::auth) fn elliptic(curve: &str, x: &[u8], y: &[u8]) -> Option<Self> {
         Some(Self(match curve {
             "P-256" => Kind::P256(point(x, y)?),
             "P-384" => Kind::P384(point(x, y)?),
@@ -62,7 +62,7 @@ impl VerifyingKey {
         }))
     }
 
-    pub(super) fn ed25519(key: &[u8]) -> Option<Self> {
+    pub(in crate::auth) fn ed25519(key: &[u8]) -> Option<Self> {
         Some(Self(Kind::Ed25519(key.try_into().ok()?)))
     }
 
@@ -72,7 +72,12 @@ impl VerifyingKey {
     }
 
     /// Is this the signature of that message? Never by an algorithm of another kind of key.
-    pub(super) fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
+    pub(in crate::auth) fn verifies(
+        &self,
+        algorithm: Algorithm,
+        message: &[u8],
+        signature: &[u8],
+    ) -> bool {
         let by = |how: &'static dyn VerificationAlgorithm, key: &[u8]| {
             UnparsedPublicKey::new(how, key).verify(message, signature).is_ok()
         };

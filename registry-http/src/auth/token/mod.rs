@@ -34,13 +34,14 @@ use super::{Access, Actor, Authorizer, Denial, scope};
 
 pub use self::algorithm::Algorithm;
 pub use self::claims::Claims;
+pub(super) use self::claims::KIND_USER;
 pub use self::error::TokenError;
 pub use self::key::VerifyingKey;
 pub use self::trusted::TrustedKeys;
 pub use self::verifier::{KeySource, TokenVerifier};
 
 /// The scheme of RFC 6750.
-const BEARER: &str = "Bearer";
+pub(super) const BEARER: &str = "Bearer";
 
 /// The header of proxies that says how a client came to them.
 const FORWARDED_PROTO: &str = "x-forwarded-proto";
@@ -66,12 +67,17 @@ pub struct Challenge {
 
 /// What is wrong with the token that a client has brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wrong {
+pub(super) enum Wrong {
     /// There is none.
     Missing,
     Invalid,
     Insufficient,
 }
+
+/// Where the token service is for whoever sent a request: an extension that a service puts there which has one itself.
+/// It counts before what a [`Challenge`] says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Realm(pub String);
 
 impl TokenAuthorizer {
     /// Asks for tokens as `challenge` says, and believes those that `verifier` does.
@@ -105,13 +111,15 @@ impl Authorizer for TokenAuthorizer {
 
 impl Challenge {
     /// The value of `WWW-Authenticate`.
-    fn value(
+    pub(super) fn value(
         &self,
         head: &Parts,
         needed: &[Access],
         wrong: Wrong,
     ) -> Result<HeaderValue, http::header::InvalidHeaderValue> {
-        let realm = self.redirected(head).unwrap_or_else(|| self.realm.clone());
+        let announced = || head.extensions.get::<Realm>().map(|realm| realm.0.clone());
+        let realm = self.redirected(head).or_else(announced);
+        let realm = realm.unwrap_or_else(|| self.realm.clone());
         let (realm, service) = (quoted(&realm), quoted(&self.service));
         let mut value = format!("{BEARER} realm={realm},service={service}");
         if !needed.is_empty() {

@@ -97,6 +97,12 @@ impl TrustedKeys {
         Ok(trusted)
     }
 
+    /// One public key, by its RFC 7638 thumbprint. A shared secret has none, and is not trusted by it.
+    pub fn of_key(key: VerifyingKey) -> Self {
+        let keys = key.thumbprint().map(|id| (id, key)).into_iter().collect();
+        Self { keys, ..Self::default() }
+    }
+
     /// The key of this id.
     pub(super) fn by_id(&self, id: &str) -> Option<&VerifyingKey> {
         self.keys.get(id)

@@ -88,6 +88,23 @@ impl TokenVerifier {
         })
     }
 
+    /// The same with keys that do not change, which cannot fail.
+    pub fn of_keys(
+        issuer: impl Into<String>,
+        service: impl Into<String>,
+        algorithms: impl Into<Vec<Algorithm>>,
+        keys: TrustedKeys,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            issuer: issuer.into(),
+            service: service.into(),
+            algorithms: algorithms.into(),
+            clock,
+            sources: vec![Source::Keys(Arc::new(keys))],
+        }
+    }
+
     /// What a token says, once it is known who says it, to whom, and that it holds now.
     ///
     /// # Errors

@@ -16,8 +16,12 @@ fn effect(loaded: &Loaded) -> String {
         other => format!("{other:?}"),
     };
     format!(
-        "{driver} {:?} {:?} {:?} {:?} {:?}",
+        "{driver} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
         configuration.options(),
+        configuration.access,
+        configuration.debug,
+        configuration.health,
+        configuration.log,
         storage.purging,
         configuration.auth,
         configuration.http,
@@ -38,6 +42,9 @@ fn around(key: &str) -> (String, String) {
         Some("htpasswd") => "auth: {htpasswd: {realm: r, path: p}}\n",
         Some("silly") => "auth: {silly: {realm: r, service: s}}\n",
         Some("token") => "auth: {token: {realm: r, service: s, issuer: i, jwks: j}}\n",
+        _ if key.starts_with("access.") => {
+            "auth: {htpasswd: {realm: r, path: p}}\naccess: {tokens: {key: k}}\n"
+        }
         _ => "",
     };
     let variable = format!("REGISTRY_{}", key.replace('.', "_").to_uppercase());
@@ -101,13 +108,15 @@ fn each_shape_is_what_the_type_of_its_key_takes() {
             Shape::Sections(_) => (&["[]", "[{url: 'http://a'}]"], &["x", "{a: b}", "[x]"]),
             Shape::Text | Shape::Secret => (&[], &["[]", "{a: b}"]),
             // A version in a variable is passed over, and a choice holds whatever is in it.
-            Shape::Version | Shape::Choice => (&[], &[]),
+            Shape::Version | Shape::Choice | Shape::TextOrSections => (&[], &[]),
         };
         // Of the right shape, and refused for what it says.
         let is_refused = |value: &str| match row.key {
             // The second, because there is no certificate.
             "storage.s3.skipverify" | "http.tls.clientcas" => true,
-            "health.file" | "health.http" | "health.tcp" => value.contains("url"),
+            // Without `http.tls.clientcas`.
+            "access.certificates" => matches!(value, "true" | "on"),
+            "access.rules" | "health.file" | "health.http" | "health.tcp" => value.contains("url"),
             "storage.s3.multipartcopymaxconcurrency" => value.contains("8388608"),
             _ => false,
         };

@@ -1,5 +1,6 @@
 //! Whole configurations: what is in force, what is told of, and what is refused.
 
+mod access;
 mod auth;
 mod files;
 mod in_force;

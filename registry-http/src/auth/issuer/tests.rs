@@ -1,0 +1,161 @@
+//! What tokens hold, and for how long they are believed.
+
+use std::sync::Mutex;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use http::Request;
+use registry_store::options::SystemRandom;
+
+use super::*;
+use crate::auth::credentials::Users;
+use crate::auth::policy::Rule;
+use crate::auth::token::TokenError;
+
+/// A clock that a test sets.
+#[derive(Debug)]
+struct Hand(Mutex<u64>);
+
+impl Clock for Hand {
+    fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(*self.0.lock().unwrap())
+    }
+}
+
+/// `ann`, whose password can be changed.
+#[derive(Debug)]
+struct Ann(Mutex<Option<String>>);
+
+#[async_trait::async_trait]
+impl Users for Ann {
+    async fn is_right(&self, name: &str, password: &str) -> Result<bool, BodyError> {
+        Ok(name == "ann" && self.0.lock().unwrap().as_deref() == Some(password))
+    }
+
+    async fn mark(&self, name: &str) -> Result<Option<String>, BodyError> {
+        let password = self.0.lock().unwrap().clone();
+        Ok(password.filter(|_| name == "ann").map(|it| format!("mark of {it}")))
+    }
+}
+
+const NOW: u64 = 1_800_000_000;
+
+fn service() -> (Arc<Hand>, Arc<Ann>, TokenService) {
+    let clock = Arc::new(Hand(Mutex::new(NOW)));
+    let ann = Arc::new(Ann(Mutex::new(Some("secret".to_owned()))));
+    let options = StoreOptions {
+        clock: Arc::<Hand>::clone(&clock),
+        random: Arc::new(SystemRandom),
+        ..StoreOptions::default()
+    };
+    let key = SigningKey::from_pem(SigningKey::generate().unwrap().as_bytes()).unwrap();
+    let issuer = Issuer::new(key, "us", "registry", &options);
+    let policy = Policy::new([Rule {
+        who: vec!["user:ann".parse().unwrap()],
+        places: vec!["app".parse().unwrap()],
+        may: "R".parse().unwrap(),
+    }]);
+    let credentials = Credentials::none().with_users(Arc::<Ann>::clone(&ann));
+    (clock, ann, TokenService::new(issuer, credentials, policy))
+}
+
+async fn form(service: &TokenService, form: &str) -> Result<Value, NoToken> {
+    service.by_form(form.as_bytes()).await
+}
+
+const LOGIN: &str =
+    "grant_type=password&username=ann&password=secret&access_type=offline&client_id=t";
+
+#[tokio::test]
+async fn a_token_says_whose_it_is_for_whom_and_for_how_long() {
+    let (_, _, service) = service();
+    let scoped = format!("{LOGIN}&service=registry&scope=repository:app:pull,push");
+    let answer = form(&service, &scoped).await.unwrap();
+    assert_eq!(answer["token"], answer["access_token"]);
+    assert_eq!((&answer["expires_in"], &answer["token_type"]), (&json!(300), &json!("Bearer")));
+    assert_eq!(answer["issued_at"], "2027-01-15T08:00:00Z");
+    assert_eq!(answer["scope"], "repository:app:pull");
+    let decoded = |part: &str| -> Value {
+        serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+    };
+    let token = answer["token"].as_str().unwrap();
+    let parts: Vec<&str> = token.split('.').collect();
+    let header = json!({"alg": "ES256", "typ": "JWT", "kid": service.issuer.key.id()});
+    assert_eq!(decoded(parts[0]), header);
+    let mut claims = decoded(parts[1]);
+    assert_eq!(claims["jti"].as_str().map(str::len), Some(32));
+    claims.as_object_mut().unwrap().remove("jti");
+    let access = json!([{"type": "repository", "name": "app", "actions": ["pull"]}]);
+    assert_eq!(
+        claims,
+        json!({
+            "iss": "us", "sub": "ann", "aud": "registry", "kind": "user", "access": access,
+            "iat": NOW, "nbf": NOW, "exp": NOW + 300,
+        })
+    );
+}
+
+#[tokio::test]
+async fn a_token_is_believed_until_it_has_expired() {
+    let (clock, _, service) = service();
+    let answer = form(&service, LOGIN).await.unwrap();
+    let token = answer["token"].as_str().unwrap();
+    let verifier = service.verifier();
+    for (later, verdict) in [(0, Ok(())), (360, Ok(())), (361, Err(TokenError::Expired))] {
+        *clock.0.lock().unwrap() = NOW + later;
+        assert_eq!(verifier.verify(token).await.map(drop), verdict, "{later}");
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_token_serves_until_the_password_changes_the_user_goes_or_it_expires() {
+    let (clock, ann, service) = service();
+    let answer = form(&service, LOGIN).await.unwrap();
+    let refresh = answer["refresh_token"].as_str().unwrap();
+    let again =
+        format!("grant_type=refresh_token&refresh_token={refresh}&scope=repository:app:pull");
+    let fetched = form(&service, &again).await.unwrap();
+    assert_eq!(fetched["scope"], "repository:app:pull");
+    assert_eq!(fetched["refresh_token"], Value::Null);
+    // The one does not do for the other.
+    assert_eq!(service.verifier().verify(refresh).await, Err(TokenError::Audience));
+    let access = answer["token"].as_str().unwrap();
+    let with_access = format!("grant_type=refresh_token&refresh_token={access}");
+    assert!(matches!(form(&service, &with_access).await, Err(NoToken::Credentials)));
+
+    *ann.0.lock().unwrap() = Some("other".to_owned());
+    assert!(matches!(form(&service, &again).await, Err(NoToken::Credentials)));
+    *ann.0.lock().unwrap() = None;
+    assert!(matches!(form(&service, &again).await, Err(NoToken::Credentials)));
+    *ann.0.lock().unwrap() = Some("secret".to_owned());
+    assert!(form(&service, &again).await.is_ok());
+    *clock.0.lock().unwrap() = NOW + 30 * 24 * 3600 + 61;
+    assert!(matches!(form(&service, &again).await, Err(NoToken::Credentials)));
+}
+
+#[tokio::test]
+async fn who_is_not_known_by_password_gets_nothing_to_fetch_tokens_with() {
+    let (_, _, service) = service();
+    let request =
+        Request::get("/token?offline_token=true&scope=repository:app:pull").body(()).unwrap();
+    let answer = service.by_query(&request.into_parts().0).await.unwrap();
+    assert_eq!((&answer["refresh_token"], &answer["scope"]), (&Value::Null, &json!("")));
+    for (bad, what) in [
+        ("grant_type=password&username=ann&password=wrong", "credentials"),
+        ("grant_type=password&username=bob&password=secret", "credentials"),
+        ("grant_type=password&username=ann", "credentials"),
+        ("grant_type=refresh_token&refresh_token=x.y.z", "credentials"),
+        ("grant_type=client_credentials", "grant type"),
+        ("username=ann&password=secret", "request"),
+        ("grant_type=password", "request"),
+        ("grant_type=password&username=ann&password=secret&service=other", "request"),
+    ] {
+        let found = match form(&service, bad).await.unwrap_err() {
+            NoToken::Credentials => "credentials",
+            NoToken::GrantType => "grant type",
+            NoToken::Request(_) => "request",
+            NoToken::Unavailable(_) => "unavailable",
+        };
+        assert_eq!(found, what, "{bad}");
+    }
+}

@@ -1,0 +1,216 @@
+//! The token service, over a socket: who gets a token, for what, and what it lets do.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+
+use http::Request;
+use http::header::{AUTHORIZATION, HOST};
+use registry_http::auth::issuer::{Issuer, SigningKey, TokenService};
+use registry_http::auth::policy::PolicyAuthorizer;
+use registry_http::{Locations, Options};
+use registry_store::options::StoreOptions;
+use registry_tests::server::{Answer, Client, Protocol, Server, whole};
+use serde_json::Value;
+
+use crate::fixture::Fixture;
+use crate::policy::{basic, policy, users};
+
+struct Registry {
+    _fixture: Fixture,
+    _server: Server,
+    client: Client,
+}
+
+impl Registry {
+    async fn new(prefix: &str) -> Self {
+        let key = SigningKey::from_pem(SigningKey::generate().unwrap().as_bytes()).unwrap();
+        let issuer = Issuer::new(key, "us", "the registry", &StoreOptions::default());
+        let policy = Arc::new(policy(&[("everybody", "app/**", "R")]));
+        let users = users();
+        let service = TokenService::new(issuer, users.clone(), Arc::clone(&policy));
+        let authorizer = PolicyAuthorizer::new(policy, users)
+            .with_own_tokens(service.verifier(), service.challenge());
+        let fixture = Fixture::new().await;
+        let options = Options {
+            authorizer: Some(Arc::new(authorizer)),
+            tokens: Some(Arc::new(service)),
+            locations: Locations::FromRequest,
+            path_prefix: prefix.to_owned(),
+            ..Options::default()
+        };
+        let server = Server::start(fixture.service(options)).await;
+        let client = server.connect(Protocol::Http1).await;
+        Self { _fixture: fixture, _server: server, client }
+    }
+
+    async fn ask(&mut self, request: &str, given: Option<&str>) -> Answer {
+        let (method, url) = request.split_once(' ').unwrap();
+        let mut request = Request::builder().method(method).uri(url);
+        if let Some(given) = given {
+            request = request.header(AUTHORIZATION, given);
+        }
+        self.client.send(request, whole("")).await
+    }
+
+    async fn post(&mut self, form: &str) -> Answer {
+        let request = Request::post("/token");
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        self.client.send(request, whole(form.to_owned())).await
+    }
+
+    /// A token that the service gives to this user, or to nobody, for these scopes.
+    async fn token(&mut self, given: Option<&str>, query: &str) -> (String, Value) {
+        let url = format!("GET /token?service=the+registry&{query}");
+        let answer = self.ask(&url, given).await;
+        assert_eq!(answer.status, 200, "{url}");
+        assert_eq!(answer.header("cache-control"), "no-store");
+        let answer = answer.json();
+        (format!("Bearer {}", answer["token"].as_str().unwrap()), answer["scope"].clone())
+    }
+}
+
+const PUSH: &str = "POST /v2/app/blobs/uploads/";
+
+#[tokio::test]
+async fn a_token_holds_what_is_asked_for_and_allowed_and_lets_do_that() {
+    let mut registry = Registry::new("").await;
+    let all = "scope=repository:app:pull,push,delete&scope=repository:zoo:pull";
+    for (name, query, granted, statuses) in [
+        // Pull, push, delete of app; pull of zoo.
+        ("reader", all, "repository:app:pull", [200, 403, 403, 403]),
+        ("pusher", all, "repository:app:pull,push", [200, 202, 403, 403]),
+        ("pusher", "scope=repository:app:*", "repository:app:pull,push", [200, 202, 403, 403]),
+        // What he might, but has not asked for.
+        ("pusher", "scope=repository:app:pull", "repository:app:pull", [200, 401, 403, 403]),
+        ("pusher", "scope=repository:zoo:pull,push", "", [401, 401, 403, 403]),
+        ("deleter", all, "repository:app:pull,delete", [200, 403, 202, 403]),
+        ("nobody", all, "", [403, 403, 403, 403]),
+    ] {
+        let (token, scope) = registry.token(Some(&basic(name)), query).await;
+        assert_eq!(scope, granted, "{name} {query}");
+        let requests = [
+            "GET /v2/app/tags/list",
+            PUSH,
+            "DELETE /v2/app/manifests/all",
+            "GET /v2/zoo/tags/list",
+        ];
+        for (request, status) in requests.into_iter().zip(statuses) {
+            let answer = registry.ask(request, Some(&token)).await;
+            assert_eq!(answer.status.as_u16(), status, "{name} {query}: {request}");
+            if status == 401 {
+                let challenge = answer.header("www-authenticate");
+                assert!(challenge.ends_with("error=\"insufficient_scope\""), "{challenge}");
+            }
+        }
+        assert_eq!(registry.ask("GET /v2/", Some(&token)).await.status, 200);
+    }
+    let (token, scope) = registry.token(Some(&basic("root")), "scope=registry:catalog:*").await;
+    assert_eq!(scope, "registry:catalog:*");
+    assert_eq!(registry.ask("GET /v2/_catalog", Some(&token)).await.status, 200);
+    let (token, _) = registry.token(Some(&basic("reader")), "scope=registry:catalog:*").await;
+    assert_eq!(registry.ask("GET /v2/_catalog", Some(&token)).await.status, 403);
+}
+
+#[tokio::test]
+async fn who_is_not_known_gets_a_token_for_what_everybody_may() {
+    let mut registry = Registry::new("").await;
+    let query = "scope=repository:app/tools:pull,push&scope=repository:app:pull";
+    let (token, scope) = registry.token(None, query).await;
+    assert_eq!(scope, "repository:app/tools:pull");
+    assert_eq!(registry.ask("GET /v2/app/tools/tags/list", Some(&token)).await.status, 200);
+    // He may log in, so that it is not denied.
+    for request in [PUSH, "GET /v2/app/tags/list", "GET /v2/zoo/tags/list", "GET /v2/not/tags/list"]
+    {
+        assert_eq!(registry.ask(request, Some(&token)).await.status, 401, "{request}");
+    }
+}
+
+#[tokio::test]
+async fn who_gives_a_wrong_password_gets_none_whether_he_exists_or_not() {
+    let mut registry = Registry::new("").await;
+    let wrong = "Basic cmVhZGVyOndyb25n";
+    let unknown = "Basic c3RyYW5nZXI6c2VjcmV0";
+    let mut bodies = Vec::new();
+    for given in [wrong, unknown, "Bearer x", "Basic !"] {
+        let answer = registry.ask("GET /token?scope=repository:app/tools:pull", Some(given)).await;
+        assert_eq!(answer.status, 401, "{given}");
+        assert_eq!(answer.header("www-authenticate"), "Basic realm=\"the registry\"");
+        assert_eq!(answer.json()["errors"][0]["code"], "UNAUTHORIZED");
+        bodies.push(answer.body);
+    }
+    for form in [
+        "grant_type=password&username=reader&password=wrong&client_id=t",
+        "grant_type=password&username=stranger&password=secret&client_id=t",
+        "grant_type=refresh_token&refresh_token=x.y.z&client_id=t",
+    ] {
+        let answer = registry.post(form).await;
+        assert_eq!(answer.status, 401, "{form}");
+        assert_eq!(answer.json()["error"], "invalid_grant");
+        bodies.push(answer.body);
+    }
+    assert!(bodies.iter().all(|body| *body == bodies[0]));
+    for (form, error) in [
+        ("grant_type=client_credentials", "unsupported_grant_type"),
+        ("", "invalid_request"),
+        ("grant_type=password&service=other&username=reader&password=secret", "invalid_request"),
+        (&"x".repeat(64 * 1024 + 1), "invalid_request"),
+    ] {
+        let answer = registry.post(form).await;
+        assert_eq!((answer.status.as_u16(), &answer.json()["error"]), (400, &error.into()));
+    }
+    let answer = registry.ask("PUT /token", None).await;
+    assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, "GET, HEAD, POST, OPTIONS"));
+}
+
+#[tokio::test]
+async fn a_refresh_token_fetches_others_and_is_none_itself() {
+    let mut registry = Registry::new("").await;
+    let login =
+        "grant_type=password&username=pusher&password=secret&access_type=offline&client_id=t";
+    let answer = registry.post(login).await.json();
+    let refresh = answer["refresh_token"].as_str().unwrap().to_owned();
+    let scope = "scope=repository%3Aapp%3Apull%2Cpush+repository%3Azoo%3Apull";
+    let form = format!("grant_type=refresh_token&refresh_token={refresh}&{scope}");
+    let fetched = registry.post(&form).await.json();
+    assert_eq!(fetched["scope"], "repository:app:pull,push");
+    let token = format!("Bearer {}", fetched["access_token"].as_str().unwrap());
+    assert_eq!(registry.ask(PUSH, Some(&token)).await.status, 202);
+    let refused = registry.ask(PUSH, Some(&format!("Bearer {refresh}"))).await;
+    assert_eq!(refused.status, 401);
+    assert!(refused.header("www-authenticate").ends_with("error=\"invalid_token\""));
+    // By GET it comes when it is asked for.
+    let url =
+        "GET /token?account=pusher&client_id=docker&offline_token=true&service=the%20registry";
+    let by_query = registry.ask(url, Some(&basic("pusher"))).await.json();
+    assert!(by_query["refresh_token"].is_string());
+    let (_, without) = registry.token(Some(&basic("pusher")), "offline_token=false").await;
+    assert_eq!(without, "");
+}
+
+#[tokio::test]
+async fn clients_are_sent_to_the_address_they_have_come_by() {
+    for prefix in ["", "/registry"] {
+        let mut registry = Registry::new(prefix).await;
+        for (forwarded, base) in
+            [(None, "http://r.example.com:1"), (Some("https"), "https://r.example.com:1")]
+        {
+            let mut request =
+                Request::get(format!("{prefix}/v2/app/tags/list")).header(HOST, "r.example.com:1");
+            if let Some(scheme) = forwarded {
+                request = request.header("x-forwarded-proto", scheme);
+            }
+            let answer = registry.client.send(request, whole("")).await;
+            assert_eq!(
+                answer.header("www-authenticate"),
+                format!(
+                    "Bearer realm=\"{base}{prefix}/token\",service=\"the registry\",scope=\"repository:app:pull\""
+                )
+            );
+        }
+        let url = format!("GET {prefix}/token?scope=repository:app:pull");
+        assert_eq!(registry.ask(&url, Some(&basic("reader"))).await.status, 200);
+        // A password does at the registry itself, too.
+        let url = format!("GET {prefix}/v2/app/tags/list");
+        assert_eq!(registry.ask(&url, Some(&basic("reader"))).await.status, 200);
+    }
+}
