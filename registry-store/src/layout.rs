@@ -125,6 +125,11 @@ pub fn replacing(object: &Key) -> Key {
     key(&format!("{}/_replacing", above.as_ref().unwrap_or(object)))
 }
 
+/// What a listing of a place has found there, by its name; `None` if that makes a key too long.
+pub(crate) fn found_in(place: &Key, name: &str) -> Option<Key> {
+    place.child(name).ok()
+}
+
 /// The place above every repository.
 pub fn repositories() -> Key {
     key(REPOSITORIES)

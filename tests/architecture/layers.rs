@@ -74,6 +74,7 @@ const EXCEPTIONS: &[(&str, &[&str], &str)] = &[(
         "crate::layout::private",
         "crate::layout::deleting",
         "crate::layout::replacing",
+        "crate::layout::writers",
         "crate::layout::top",
         "crate::layout::repositories",
     ],

@@ -35,6 +35,7 @@ on_every_backend!(
     a_damaged_manifest_of_schema_1_keeps_its_signatures,
     without_repositories_nothing_goes_unless_that_is_meant,
     a_copy_under_a_name_of_ours_keeps_everything,
+    what_is_somebodys_in_the_place_of_a_blob_stays,
     without_tags_go_only_those_that_nothing_keeps,
     of_an_unknown_type_every_digest_keeps_what_it_names,
     schema_1_keeps_its_layers_and_signatures,
@@ -580,6 +581,34 @@ async fn what_lies_in_the_place_of_a_blob_goes_with_it(world: World) {
     collect(&world.store, PLAIN).await;
     collect(&world.store, PLAIN).await;
     assert_eq!(objects(&*world.backend).await, BTreeSet::new());
+}
+
+async fn what_is_somebodys_in_the_place_of_a_blob_stays(world: World) {
+    let loose = push(&world.repository("a"), b"loose").await;
+    let beside: Vec<Key> = ["data.bad", "data.1234.quarantined"]
+        .iter()
+        .map(|name| format!("{}/{name}", layout::blob_place(&loose)).parse().unwrap())
+        .collect();
+    for key in &beside {
+        put(&world, key, "kept").await;
+    }
+    let litter: Key = format!("{}/data.1234.tmp", layout::blob_place(&loose)).parse().unwrap();
+    put(&world, &litter, "torn").await;
+    collect(&world.store, PLAIN).await;
+    let young = CollectOptions { older_than: Duration::from_hours(1), ..PLAIN };
+    collect(&world.store, young).await;
+    assert!(world.backend.head(&litter).await.unwrap().is_some(), "it is young");
+    let dry = CollectOptions { dry_run: true, ..PLAIN };
+    for options in [dry, PLAIN] {
+        let (_, steps) = collect(&world.store, options).await;
+        let told =
+            steps.iter().any(|step| matches!(step, Step::Litter { key, .. } if *key == litter));
+        assert!(told, "{steps:?}");
+    }
+    assert!(world.backend.head(&litter).await.unwrap().is_none());
+    for key in &beside {
+        assert!(world.backend.head(key).await.unwrap().is_some(), "{key}");
+    }
 }
 
 async fn what_has_manifests_and_no_name_of_a_repository_keeps_everything(world: World) {

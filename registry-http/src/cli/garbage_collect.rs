@@ -3,7 +3,6 @@
 use std::fmt::Display;
 use std::mem;
 use std::path::PathBuf;
-use std::pin::pin;
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
@@ -15,11 +14,15 @@ use registry_store::options::StoreOptions;
 use registry_store::store::Store;
 use serde_json::{Value, json};
 use tokio::runtime;
+use tokio::time::timeout;
 
 use super::serve::Signals;
 use super::settings::{self, Data};
 use super::storage::{self, Opened, Purpose};
 use super::{Failure, log_to_stderr, say};
+
+/// How long deletes that are under way are waited for when it is stopped.
+const FINISH_TIME: Duration = Duration::from_secs(10);
 
 #[derive(Args, Debug)]
 pub(super) struct GarbageCollect {
@@ -96,19 +99,30 @@ pub(super) fn run(arguments: &GarbageCollect) -> Result<(), Failure> {
 
 async fn collect_until_told(data: Data, arguments: &GarbageCollect) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
-    let mut collecting = pin!(collect(data, arguments));
-    tokio::select! {
-        outcome = &mut collecting => outcome,
-        name = signals.next() => Err(Failure::new(format!(
+    let stopped = |name| {
+        Err(Failure::new(format!(
             "{name}: stopped before the end; what is left goes when it is run again"
-        ))),
+        )))
+    };
+    let purpose = if arguments.dry_run { Purpose::Look } else { Purpose::Maintain };
+    let Opened { backend, .. } = tokio::select! {
+        opened = storage::open(data, purpose) => opened?,
+        name = signals.next() => return stopped(name),
+    };
+    let store = Store::new(backend, StoreOptions::default());
+    let outcome = tokio::select! {
+        outcome = collect(&store, arguments) => outcome,
+        name = signals.next() => stopped(name),
+    };
+    // Deletes that were sent are answered, unless that takes too long or a second signal comes.
+    tokio::select! {
+        _ = timeout(FINISH_TIME, store.finish_detached()) => {}
+        _ = signals.next() => {}
     }
+    outcome
 }
 
-async fn collect(data: Data, arguments: &GarbageCollect) -> Result<(), Failure> {
-    let purpose = if arguments.dry_run { Purpose::Look } else { Purpose::Maintain };
-    let Opened { backend, .. } = storage::open(data, purpose).await?;
-    let store = Store::new(backend, StoreOptions::default());
+async fn collect(store: &Store, arguments: &GarbageCollect) -> Result<(), Failure> {
     let options = CollectOptions {
         dry_run: arguments.dry_run,
         delete_untagged: arguments.delete_untagged,
@@ -119,7 +133,7 @@ async fn collect(data: Data, arguments: &GarbageCollect) -> Result<(), Failure> 
     };
     let mut tell = |step: Step| match (arguments.json, arguments.quiet) {
         (true, _) => say(as_json(&step)),
-        (false, true) if !matches!(step, Step::Damaged { .. }) => {}
+        (false, true) if !matches!(step, Step::Damaged { .. } | Step::Left { .. }) => {}
         (false, _) => say(as_line(&step)),
     };
     let collected = store.collect(options, &mut tell).await.map_err(|error| failure(&error))?;
@@ -132,6 +146,12 @@ async fn collect(data: Data, arguments: &GarbageCollect) -> Result<(), Failure> 
         return Err(Failure::damage(format!(
             "damage was found (objects: {}): the output names what; everything that these repositories have was kept",
             collected.damaged
+        )));
+    }
+    if collected.left > 0 {
+        return Err(Failure::new(format!(
+            "not everything could be taken (objects: {}): the output names what",
+            collected.left
         )));
     }
     Ok(())
@@ -156,6 +176,10 @@ fn as_line(step: &Step) -> String {
         Step::Untagged { name, digest } => of(name, "manifest eligible for deletion:", digest),
         Step::Link { name, digest } => of(name, "layer link eligible for deletion:", digest),
         Step::Blob { digest, .. } => format!("blob eligible for deletion: {digest}"),
+        Step::Litter { key, .. } => format!("left by a write, eligible for deletion: {key}"),
+        Step::Left { what: Damaged { key, reason } } => {
+            format!("cannot be taken, kept: {key}: {reason}")
+        }
     }
 }
 
@@ -169,6 +193,12 @@ fn as_json(step: &Step) -> Value {
         }),
         Step::Untagged { name, digest } => of("delete-manifest", name, digest),
         Step::Link { name, digest } => of("delete-link", name, digest),
+        Step::Litter { key, size } => {
+            json!({"step": "delete-litter", "key": key.as_str(), "size": size})
+        }
+        Step::Left { what: Damaged { key, reason } } => {
+            json!({"step": "left", "key": key.as_str(), "reason": reason})
+        }
         Step::Blob { digest, size } => {
             json!({"step": "delete-blob", "digest": digest.to_string(), "size": size})
         }
@@ -199,6 +229,7 @@ fn total_as_json(collected: &Collected, dry_run: bool) -> Value {
         "deletedBlobs": collected.removed_blobs,
         "deletedBytes": collected.removed_bytes,
         "young": collected.young,
+        "left": collected.left,
         "damaged": collected.damaged,
     })
 }

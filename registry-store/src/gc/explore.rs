@@ -195,10 +195,7 @@ impl Explorer<'_> {
             let loose: Vec<Digest> = loose.copied().collect();
             let (shared, layout) = (self.shared, self.layout);
             let reads = stream::iter(loose).map(|digest| async move {
-                Ok::<_, Error>((
-                    digest,
-                    read_unlinked(shared, layout, &digest, Role::Unknown).await?,
-                ))
+                Ok::<_, Error>((digest, read_unlinked(shared, layout, &digest, Role::Blob).await?))
             });
             let mut reads = reads.buffered(PARALLEL);
             while let Some((digest, read)) = reads.try_next().await? {
@@ -344,7 +341,8 @@ async fn nothing(shared: &Shared, places: &[Key]) -> Result<Read> {
     Ok(Read::Nothing)
 }
 
-/// Reads what may be a manifest and has no link as one. `role`: what it was said to be.
+/// Reads what may be a manifest and has no link as one. `role`: what it was said to be; `Blob` of what nothing says
+/// anything of.
 async fn read_unlinked(
     shared: &Shared,
     layout: &RepositoryLayout,
@@ -373,12 +371,18 @@ async fn read_unlinked(
     Ok(match fetch(shared, &stored).await? {
         Fetched::Nothing => Read::Nothing,
         Fetched::Unreadable(what) => Read::Damaged(what, Vec::new()),
-        Fetched::Bytes(bytes) => match read_bytes(stored, &bytes) {
-            Read::Manifest(_, document) if role == Role::Unknown && !document.is_manifest => {
+        Fetched::Bytes(bytes) => match (role, read_bytes(stored, &bytes)) {
+            (Role::Unknown | Role::Blob, Read::Manifest(_, document)) if !document.is_manifest => {
                 Read::Other
             }
-            Read::Damaged(..) if !is_one => Read::Other,
-            read => read,
+            (Role::Blob, Read::Damaged(..)) => Read::Other,
+            // What has the right digest is what it is. What has not may have been a manifest.
+            (Role::Listed | Role::Unknown, Read::Damaged(..))
+                if Digest::of(stored.algorithm(), &bytes) == stored =>
+            {
+                Read::Other
+            }
+            (_, read) => read,
         },
     })
 }

@@ -11,8 +11,11 @@
 //!   that looks like a digest. A subject keeps nothing but itself, if it is there: to be referred to as one does not keep
 //!   what was deleted.
 //! * Where it cannot be told what is referred to (a manifest that is missing, empty, no JSON or not what its digest says; a
-//!   link that holds none): everything that repository has. It is told of, and the rest goes on.
+//!   link that holds none; a symbolic link that leads nowhere): everything that repository has. It is told of, and the rest
+//!   goes on.
+//! * Everything, if a repository may lie where no walk comes by, or if there are blobs and no repository at all.
 //! * Upload sessions, and what nobody knows: other algorithms' blobs, other files.
+//! * A blob whose link cannot be taken, and what cannot be looked at. It is told of, and the rest goes on.
 //! * Of young blobs those that [`CollectOptions::older_than`] says.
 //!
 //! # Order
@@ -28,7 +31,7 @@
 //!
 //! A mark is 16 bytes. No more than [`CollectOptions::most_marks`] are held: where there are more digests, everything is
 //! gone through several times, each time for a range of digests. Beside that, of one repository at a time, 65 bytes for
-//! each manifest and some 16 for each blob it refers to; with `delete_untagged` 80 more for each manifest and 16 for each
+//! each manifest, as many again if another lists it, and some 16 for each blob it refers to; with `delete_untagged` 80 more for each manifest and 16 for each
 //! reference between two; and eight manifests that are read.
 
 mod exclusive;
@@ -40,10 +43,11 @@ mod remover;
 mod sweep;
 mod untagged;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::backend::Key;
 use crate::catalog;
 use crate::digest::Digest;
 use crate::error::Result;
@@ -72,7 +76,7 @@ pub struct CollectOptions {
     /// Manifests go that no tag keeps. A tag keeps what it points at; what is kept keeps what it refers to, its subject
     /// too, and those whose subject it is.
     pub delete_untagged: bool,
-    /// Blobs that were written within so long before now stay, by the storage's clock. Default: none, as nobody writes.
+    /// Blobs that were written within so long before now stay: the storage's time of the write, by this process's clock. Default: none, as nobody writes.
     pub older_than: Duration,
     /// Nobody writes to the storage, in any process. It has to be said where the storage has no locks between processes,
     /// as S3; elsewhere the lock tells.
@@ -120,6 +124,8 @@ pub struct Collected {
     pub removed_bytes: u64,
     /// Blobs that nothing refers to and that stay because they are young.
     pub young: u64,
+    /// Objects that were to go and stay, as they could not be looked at or taken.
+    pub left: u64,
 }
 
 /// What a collection tells of while it is at work. What goes is told of before it goes.
@@ -157,6 +163,18 @@ pub enum Step {
         name: RepositoryName,
         /// The blob.
         digest: Digest,
+    },
+    /// What a write that was cut off left in the place of a blob goes.
+    Litter {
+        /// The object.
+        key: Key,
+        /// Its length in bytes.
+        size: u64,
+    },
+    /// What was to go cannot be looked at or taken, and stays.
+    Left {
+        /// What and why.
+        what: Damaged,
     },
     /// A blob goes.
     Blob {
@@ -254,7 +272,8 @@ impl Round<'_> {
         let now = self.remover.shared().options.clock.now();
         let before = sweep::before(now, self.options.older_than);
         let (remover, tell, collected) = (self.remover, &mut *self.tell, &mut *self.collected);
-        let mut sweep = Sweep { remover, marks, before, tell, collected };
+        let linked = HashSet::new();
+        let mut sweep = Sweep { remover, marks, before, tell, collected, linked };
         let mut all = Repositories::default();
         while let Some(name) = all.next(remover.shared()).await? {
             sweep.links(&RepositoryLayout::new(&name)).await?;

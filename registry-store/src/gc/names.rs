@@ -113,7 +113,7 @@ async fn expect_whole_places(shared: &Shared) -> Result<()> {
         if !child.is_prefix() || !is_at_top && KNOWN.contains(&child.name()) {
             continue;
         }
-        let Ok(nested) = level.place.child(child.name()) else {
+        let Some(nested) = layout::found_in(&level.place, child.name()) else {
             let found =
                 format!("expected names of repositories, found a longer one: {:?}", child.name());
             return Err(foreign(&level.place, found));

@@ -36,24 +36,39 @@ impl Remover {
         self.held.is_none()
     }
 
+    /// Deletes objects, in no order, those that can be: returns the others, and why. All but these are gone, durably, on
+    /// return. A crash leaves any of them.
+    ///
+    /// Errors: of the storage as a whole.
+    pub(crate) async fn remove_each(&self, keys: Vec<Key>) -> Result<Vec<(Key, String)>> {
+        let parts: Vec<Vec<Key>> = keys.chunks(PART).map(<[Key]>::to_vec).collect();
+        let parts = stream::iter(parts).map(|part| self.part_or_each(part));
+        let left: Vec<_> = parts.buffered(PARALLEL).try_collect().await?;
+        Ok(left.concat())
+    }
+
+    async fn part_or_each(&self, keys: Vec<Key>) -> Result<Vec<(Key, String)>> {
+        match self.part(keys.clone()).await {
+            Ok(()) => return Ok(Vec::new()),
+            Err(error) if error.is_of_one_object() => {}
+            Err(error) => return Err(error),
+        }
+        let mut left = Vec::new();
+        for key in keys {
+            match self.part(vec![key.clone()]).await {
+                Ok(()) => {}
+                Err(error) if error.is_of_one_object() => left.push((key, error.to_string())),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(left)
+    }
+
     /// Deletes objects, in no order. All are gone, durably, on return. A crash leaves any of them.
     pub(crate) async fn remove(&self, keys: Vec<Key>) -> Result<()> {
         let parts: Vec<Vec<Key>> = keys.chunks(PART).map(<[Key]>::to_vec).collect();
         let parts = stream::iter(parts).map(|part| self.part(part));
         parts.buffered(PARALLEL).try_collect().await
-    }
-
-    /// Deletes everything below a place.
-    pub(crate) async fn remove_place(&self, place: Key) -> Result<()> {
-        let Some(held) = self.held.clone() else { return Ok(()) };
-        let shared = self.shared.clone();
-        self.shared
-            .detached
-            .run(async move {
-                let _held = held;
-                Ok(shared.backend.delete_tree(&place).await?)
-            })
-            .await
     }
 
     async fn part(&self, keys: Vec<Key>) -> Result<()> {
