@@ -16,12 +16,12 @@ check:
     @{{ step }} 1 fmt
     @{{ step }} 4 lint
     @{{ step }} 17 test
-    @{{ step }} 12 interop
+    @{{ step }} 13 interop
     @{{ step }} 1 examples
     @{{ step }} 2 doc
     @{{ step }} 1 deny
     @{{ step }} 2 bench
-    @{{ step }} 9 fuzz
+    @{{ step }} 8 fuzz
 
 # The source is formatted
 fmt:

@@ -127,7 +127,8 @@ const HTTP: &[Monopoly] = &[
                 "http::StatusCode::TEMPORARY_REDIRECT",
             ],
         ),
-        homes: &["error.rs"],
+        // Metrics name what others have answered.
+        homes: &["error.rs", "metrics/sources.rs"],
         instead: "return a `Failure`; `error.rs` decides how it looks to a client",
     },
     Monopoly {

@@ -175,12 +175,11 @@ fn data_can_be_kept_in_memory() {
 
 #[test]
 fn what_has_no_effect_is_logged_with_its_line() {
-    let place =
-        Place::new(&format!("{USUAL}  adr: x\nhealth: {{storagedriver: {{enabled: true}}}}\n"));
+    let place = Place::new(&format!("{USUAL}  adr: x\nredis: {{addr: r}}\n"));
     let mut command = place.serve();
     command.env("REGISTRY_PORT", "tcp://10.0.0.1:80");
     let mut registry = RegistryProcess::greeted(&mut command);
-    for part in ["REGISTRY_PORT: ", "config.yml:7: http.adr: ", "config.yml:8: health: "] {
+    for part in ["REGISTRY_PORT: ", "config.yml:7: http.adr: ", "config.yml:8: redis: "] {
         let line = registry.log_line(part);
         assert!(line.contains("WARN") && line.contains("passed over"), "{line}");
     }

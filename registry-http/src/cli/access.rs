@@ -16,7 +16,7 @@ use registry_http::config::{AccessControl, Auth, OwnTokens};
 use registry_store::options::StoreOptions;
 use tracing::{info, warn};
 
-use super::settings::Said;
+use super::said::Said;
 use super::{Failure, authentication};
 
 /// What stands before the registry.

@@ -14,7 +14,7 @@ use registry_store::options::StoreOptions;
 use tracing::warn;
 
 use super::Failure;
-use super::settings::Said;
+use super::said::Said;
 
 /// Reads the files of users and keys; what is wrong with them keeps the program from starting.
 pub(super) fn authorizer(

@@ -14,7 +14,7 @@ use registry_store::layout;
 use rustix::fs::{Access, access};
 
 use super::Failure;
-use super::settings::Said;
+use super::said::Said;
 
 const WRITABLE: Access = Access::READ_OK.union(Access::WRITE_OK).union(Access::EXEC_OK);
 

@@ -20,7 +20,16 @@ use tokio::net::{TcpListener, UnixListener, UnixSocket as Unbound};
 use tracing::{info, warn};
 
 use super::Failure;
-use super::settings::{Place, Said};
+use super::said::Said;
+
+/// Where it is to listen, unless systemd hands over sockets.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// At a port.
+    Port(Said<Address>),
+    /// At a unix socket.
+    Socket(Said<UnixSocket>),
+}
 
 /// Where it listens.
 #[derive(Debug)]

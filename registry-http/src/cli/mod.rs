@@ -16,6 +16,7 @@ mod process;
 mod rate;
 mod referrers;
 mod reload;
+mod said;
 mod scrub;
 mod serve;
 mod settings;

@@ -37,7 +37,7 @@ use tower::Service;
 use tracing::{error, info};
 
 use super::lines::Lines;
-use super::settings::Said;
+use super::said::Said;
 use super::{Failure, process, upload_secret};
 
 /// The variable in which Harbor gives the secret.

@@ -23,7 +23,8 @@ use super::flags::Flags;
 use super::listening::{self, At, Listening};
 use super::operations::Operations;
 use super::reload::{self, Reload};
-use super::settings::{self, Said, Settings};
+use super::said::Said;
+use super::settings::{self, Settings};
 use super::storage::{self, Opened, Place, Purpose};
 use super::{Failure, access, authentication, logging, notifications, say};
 

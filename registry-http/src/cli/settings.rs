@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use registry_http::Options;
 use registry_http::config::{
-    self, AccessControl, Address, Auth, Configuration, Driver, Loaded, PATH_VARIABLE, Problem,
-    UnixSocket,
+    self, AccessControl, Auth, Configuration, Driver, Loaded, PATH_VARIABLE, Problem,
 };
 use registry_http::serve::Limits;
 use registry_http::serve::tls::TlsOptions;
@@ -14,7 +13,9 @@ use registry_store::backend::s3::S3Options;
 use registry_store::options::StoreOptions;
 
 use super::flags::Flags;
+use super::listening::Place;
 use super::notifications::{self, Wanted};
+use super::said::Said;
 use super::{Failure, operations, upload_secret};
 
 const ROOT: &str = "storage.filesystem.rootdirectory";
@@ -44,15 +45,6 @@ pub(super) struct Settings {
     pub(super) warnings: Vec<Problem>,
 }
 
-/// Where it is to listen, unless systemd hands over sockets.
-#[derive(Debug)]
-pub(super) enum Place {
-    /// At a port.
-    Port(Said<Address>),
-    /// At a unix socket.
-    Socket(Said<UnixSocket>),
-}
-
 /// Where bytes are kept.
 #[derive(Debug)]
 pub(super) enum Data {
@@ -70,13 +62,6 @@ impl Data {
             Self::Memory => "inmemory",
         }
     }
-}
-
-/// A value, and what to change if it is not good.
-#[derive(Debug)]
-pub(super) struct Said<T> {
-    pub(super) value: T,
-    pub(super) by: String,
 }
 
 /// Puts the flags over the configuration. Without a file, and without a variable that names one, the variables are laid

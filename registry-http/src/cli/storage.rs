@@ -12,7 +12,8 @@ use registry_store::backend::{Backend, ErrorKind, MemoryBackend};
 use tokio::time::timeout;
 use tracing::warn;
 
-use super::settings::{Data, Said};
+use super::said::Said;
+use super::settings::Data;
 use super::{Failure, data_directory};
 
 /// How long a server is waited for without a word.
