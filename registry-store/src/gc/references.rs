@@ -95,7 +95,7 @@ impl Found {
         let mut references = self.references;
         let is_manifest = is_known
             || matches!(self.schema, Some(1 | 2))
-                && !(references.is_empty() && self.digests.is_empty());
+                && !(media_type.is_none() && references.is_empty() && self.digests.is_empty());
         if !is_known {
             let is_subject = |it: &Reference| it.role == Role::Subject;
             let subjects: Vec<Digest> =
@@ -315,6 +315,11 @@ mod tests {
             assert!(Document::read(text.as_bytes()).is_none(), "{text:?}");
         }
         assert!(!Document::read(b"{\"architecture\": \"amd64\"}").unwrap().is_manifest);
+        let bare = br#"{"schemaVersion": 2, "mediaType": "application/vnd.example.new"}"#;
+        assert!(
+            Document::read(bare).unwrap().is_manifest,
+            "it says so, though it refers to nothing"
+        );
     }
 
     #[test]
