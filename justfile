@@ -14,9 +14,9 @@ default:
 # Everything below, each step within so many minutes
 check:
     @{{ step }} 1 fmt
-    @{{ step }} 4 lint
+    @{{ step }} 5 lint
     @{{ step }} 17 test
-    @{{ step }} 13 interop
+    @{{ step }} 12 interop
     @{{ step }} 1 examples
     @{{ step }} 2 doc
     @{{ step }} 1 deny
