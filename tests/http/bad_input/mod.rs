@@ -270,7 +270,11 @@ impl Registry {
 
     /// How far a session has come, and where it goes on.
     fn status(&mut self, location: &str) -> (usize, String) {
-        let answer = self.ask(format!("GET {location}"), &[], b"");
+        // A request that was cut off may reach the session only now, and then it is the newer one: this is told so, and
+        // asks again.
+        let mut answers = (0..10).map(|_| self.ask(format!("GET {location}"), &[], b""));
+        let answer =
+            answers.find(|answer| answer.status != 409).expect("a session can be looked at");
         assert_eq!(answer.status, 204, "{location}");
         let location = answer.header("location").expect("a session has an address").to_owned();
         let (_, offset) = location.split_once("_offset=").expect("it says how far it has come");
