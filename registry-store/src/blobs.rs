@@ -218,14 +218,22 @@ impl Blobs {
     }
 }
 
-/// Takes a blob's bytes away; `false` if there were none.
+/// Takes a blob's bytes away; `false` if there were none. Nobody names a blob of its shard meanwhile: a backend looks at
+/// what an object is one with before it takes it away.
 pub(crate) async fn remove_everywhere(shared: &Arc<Shared>, digest: &Digest) -> Result<bool> {
     let key = layout::blob(digest);
     if shared.backend.head(&key).await?.is_none() {
         return Ok(false);
     }
     let this = Arc::clone(shared);
-    shared.detached.run(async move { Ok(this.backend.delete(&[key]).await?) }).await?;
+    let shard = layout::blob_shard(digest);
+    shared
+        .detached
+        .run(async move {
+            let _lock = this.backend.lock(&shard, LockMode::Exclusive).await?;
+            Ok(this.backend.delete(&[key]).await?)
+        })
+        .await?;
     Ok(true)
 }
 

@@ -200,6 +200,9 @@ impl Tags {
     /// lock does not reach other processes, the first pass leaves the entry for the manifest, by which the second
     /// finds a tag that is being pushed meanwhile.
     ///
+    /// Tags that point elsewhere by now, or are gone, are settled in the first pass: whoever moved or deleted one may have
+    /// been killed before that was durable, and with a loss of power it would point at the manifest again.
+    ///
     /// Order, for each tag, a page of names after the other: a look at it → the tag → its entries of history. A crash
     /// leaves the tags that were not reached: those of a first pass stand as before, and the next delete finds them by
     /// their history; those of a second point at a manifest that is gone, and answer 404.
@@ -221,6 +224,7 @@ impl Tags {
             {
                 return Ok(());
             }
+            let mut elsewhere = Vec::new();
             for tag in page.items.iter().filter_map(|(name, _)| name.parse::<Tag>().ok()) {
                 let keeps_entry =
                     unless.is_none() && !self.shared.backend.medium().locks_reach_processes;
@@ -230,9 +234,14 @@ impl Tags {
                     if self.remove(&tag, Some(only_on)).await? {
                         removed(tag);
                     }
-                } else if current.is_none() && unless.is_some() {
+                } else if unless.is_none() {
+                    elsewhere.push(self.layout.tag_current_link(&tag));
+                } else if current.is_none() {
                     self.remove_entries(&tag, &[*digest]).await?;
                 }
+            }
+            if !elsewhere.is_empty() && !self.shared.backend.medium().visible_is_durable {
+                self.shared.backend.settle(&elsewhere).await?;
             }
             after = page.next_after().map(|(name, _)| name.clone());
             if after.is_none() {

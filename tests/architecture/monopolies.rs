@@ -59,7 +59,7 @@ const STORE: &[Monopoly] = &[
     },
     Monopoly {
         what: "syncs",
-        uses: Uses::Method(&["sync_data", "sync_all", "sync_directory"]),
+        uses: Uses::Method(&["sync_data", "sync_all", "sync_directory", "sync_filesystem"]),
         homes: &["backend/fs/durable.rs", "backend/fs/system.rs"],
         instead: "ask `Durable`, which knows what was synced and what failed to be",
     },

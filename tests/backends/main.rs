@@ -82,6 +82,8 @@ macro_rules! every_clause {
                 what_another_handle_deleted_is_not_there,
                 what_another_handle_replaced_has_its_new_size,
                 what_another_handle_promoted_is_there,
+                all_that_is_settled_is_as_it_was,
+                all_is_settled_while_others_write,
             }
             deleting {
                 what_is_deleted_is_gone,

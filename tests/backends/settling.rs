@@ -53,3 +53,33 @@ pub(crate) async fn what_another_handle_promoted_is_there(fixture: &Fixture) {
     staged.promote(&to[0], 100).await.unwrap();
     assert_eq!(settled(&*fixture.backend, &to).await, [Some(100)]);
 }
+
+pub(crate) async fn all_that_is_settled_is_as_it_was(fixture: &Fixture) {
+    let backend = &*fixture.backend;
+    let [one, two] = ["a/b/1", "a/2"].map(key);
+    put(backend, &one, "1").await;
+    put(&*fixture.reopen(), &two, "22").await;
+    backend.delete(std::slice::from_ref(&one)).await.unwrap();
+    let places = ["a", "a/b", "none", "none/below", "a/2", "a"].map(key);
+    backend.settle_all(&places).await.unwrap();
+    backend.settle_all(&[]).await.unwrap();
+    assert_eq!(settled(backend, &[one, two]).await, [None, Some(2)]);
+}
+
+pub(crate) async fn all_is_settled_while_others_write(fixture: &Fixture) {
+    let (backend, other) = (&*fixture.backend, fixture.reopen());
+    let keys: Vec<Key> = (0..8).map(|number| key(&format!("a/{number}/link"))).collect();
+    let write = async {
+        for key in &keys {
+            put(&*other, key, "link").await;
+            other.delete(std::slice::from_ref(key)).await.unwrap();
+        }
+    };
+    let settle = async {
+        for _ in 0..4 {
+            backend.settle_all(&keys).await.unwrap();
+        }
+    };
+    futures::join!(write, settle);
+    assert_eq!(settled(backend, &keys).await, [None; 8]);
+}

@@ -16,9 +16,10 @@ pub(crate) const BOTH: &[Step] = &[Push(0, 0), Push(0, 1), Push(0, 2), Put(0, Da
 pub(crate) const BEGUN: &[Step] = &[Push(0, 0), Start(0, 0), Append(0, 0, b"hello")];
 
 /// An image, what it has in common with another repository, and what nothing refers to.
-const LOOSE: &[Step] = &[Push(0, 0), Push(0, 1), Put(0, Day, Some(0)), Push(1, 1), Push(1, 2)];
+pub(crate) const LOOSE: &[Step] =
+    &[Push(0, 0), Push(0, 1), Put(0, Day, Some(0)), Push(1, 1), Push(1, 2)];
 /// A tag that was moved from one image to another, and a signature of the first.
-const UNTAGGED: &[Step] = &[
+pub(crate) const UNTAGGED: &[Step] = &[
     Push(0, 0),
     Push(0, 1),
     Push(0, 2),

@@ -1,14 +1,14 @@
 //! Orders that are wrong on purpose: the exploration finds what each of them loses.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use registry_store::backend::fs::system::{Open, System as _};
 use registry_store::digest::Digest;
 use registry_store::layout::{self, RepositoryLayout};
 
 use super::alone::{BEGUN, IMAGE};
-use super::check::ROOT;
+use super::check::at;
 use super::disk::{Fault, SimulatedSystem};
 use super::explore::{Cuts, Report, Seen, explore};
 use super::record::{Recording, Scenario};
@@ -23,7 +23,7 @@ fn explored(scenario: &Scenario) -> Report {
 
 /// Is this among what was found wrong?
 #[track_caller]
-fn expect_loss(report: &Report, loss: &str) {
+pub(crate) fn expect_loss(report: &Report, loss: &str) {
     let is_found = report.losses.iter().any(|found| found.contains(loss));
     let shown: Vec<_> = report.losses.iter().take(3).map(String::as_str).collect();
     assert!(is_found, "expected a loss as {loss:?}, found {report}:\n\n{}", shown.join("\n\n"));
@@ -86,10 +86,6 @@ fn make_directories(system: &SimulatedSystem, directory: &Path) -> io::Result<()
     Ok(())
 }
 
-fn path(key: &registry_store::backend::Key) -> PathBuf {
-    Path::new(ROOT).join(key.as_str())
-}
-
 fn of(name: usize) -> RepositoryLayout {
     RepositoryLayout::new(&REPOSITORIES[name].parse().unwrap())
 }
@@ -98,14 +94,14 @@ fn of(name: usize) -> RepositoryLayout {
 fn renames_without_sync(system: &SimulatedSystem, sessions: &Sessions) -> io::Result<()> {
     let (_, name, id) = sessions.all()[0];
     let digest = Digest::sha256(CONTENTS[1]);
-    let data = path(&of(name).session(id).data);
+    let data = at(&of(name).session(id).data);
     let file = system.open(&data, Open::ReadWrite)?;
     system.write_all_at(&file, b", world", 5)?;
     system.sync_data(&file)?;
-    let blob = path(&layout::blob(&digest));
+    let blob = at(&layout::blob(&digest));
     make_directories(system, blob.parent().unwrap())?;
     system.rename(&data, &blob)?;
-    put_renamed(system, &path(&of(name).layer_link(&digest)), digest.to_string().as_bytes())
+    put_renamed(system, &at(&of(name).layer_link(&digest)), digest.to_string().as_bytes())
 }
 
 #[test]
@@ -118,12 +114,12 @@ fn the_order_of_distribution_loses_an_acknowledged_blob() {
 /// Makes a blob where it is to be, and writes and syncs it there.
 fn writes_in_place(system: &SimulatedSystem, _: &Sessions) -> io::Result<()> {
     let digest = Digest::sha256(CONTENTS[1]);
-    let blob = path(&layout::blob(&digest));
+    let blob = at(&layout::blob(&digest));
     make_directories(system, blob.parent().unwrap())?;
     let file = system.open(&blob, Open::New)?;
     system.write_all_at(&file, CONTENTS[1], 0)?;
     system.sync_data(&file)?;
-    put_renamed(system, &path(&of(0).layer_link(&digest)), digest.to_string().as_bytes())
+    put_renamed(system, &at(&of(0).layer_link(&digest)), digest.to_string().as_bytes())
 }
 
 #[test]
@@ -137,10 +133,10 @@ fn a_blob_that_is_written_in_place_is_seen_before_its_bytes() {
 fn tags_first(system: &SimulatedSystem, _: &Sessions) -> io::Result<()> {
     let (digest, latest) = (Day.digest(), tag(0));
     let text = digest.to_string();
-    put_renamed(system, &path(&of(0).tag_index_link(&latest, &digest)), text.as_bytes())?;
-    put_renamed(system, &path(&of(0).tag_current_link(&latest)), text.as_bytes())?;
-    put_renamed(system, &path(&of(0).revision_link(&digest)), text.as_bytes())?;
-    put_renamed(system, &path(&layout::blob(&digest)), Day.manifest().bytes())
+    put_renamed(system, &at(&of(0).tag_index_link(&latest, &digest)), text.as_bytes())?;
+    put_renamed(system, &at(&of(0).tag_current_link(&latest)), text.as_bytes())?;
+    put_renamed(system, &at(&of(0).revision_link(&digest)), text.as_bytes())?;
+    put_renamed(system, &at(&layout::blob(&digest)), Day.manifest().bytes())
 }
 
 #[test]

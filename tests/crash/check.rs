@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use registry_store::backend::Key;
 use registry_store::backend::fs::FilesystemBackend;
 use registry_store::digest::Digest;
 use registry_store::error::{Error, Result};
+use registry_store::layout;
 use registry_store::options::StoreOptions;
 use registry_store::reference::Reference;
 use registry_store::repository::Repository;
@@ -103,6 +105,10 @@ impl Wreck<'_> {
         self.asked.iter().any(|asked| matches!(asked.step, Step::DeleteBlob(..)))
     }
 
+    fn collects(&self) -> bool {
+        self.asked.iter().any(|asked| matches!(asked.step, Step::Collect(_)))
+    }
+
     async fn compare(
         &self,
         disk: &Disk,
@@ -126,7 +132,10 @@ impl Wreck<'_> {
     async fn again(&self, disk: &Disk, store: &Store, step: Step) -> Result<bool, String> {
         let result = match step {
             Step::Append(session, ..) | Step::Commit(session, ..) => {
-                self.go_on(disk, store, session, step).await
+                match self.go_on(disk, store, session, step).await {
+                    Ok(false) => return Ok(false),
+                    gone_on => gone_on.map(drop),
+                }
             }
             // Nobody was told of its id; the client begins another.
             Step::Start(..) => return Ok(false),
@@ -143,7 +152,7 @@ impl Wreck<'_> {
             // Another request took away what this one needs.
             (Step::Put(..), Err(Error::ManifestBlobUnknown { .. }))
             | (Step::Mount(..), Err(Error::BlobUnknown { .. }))
-                if self.deletes_blobs() =>
+                if self.deletes_blobs() || self.collects() =>
             {
                 Ok(false)
             }
@@ -151,8 +160,9 @@ impl Wreck<'_> {
         }
     }
 
-    /// Brings a session from wherever it is to where the request was to bring it; or begins again, if it is gone.
-    async fn go_on(&self, disk: &Disk, store: &Store, session: usize, step: Step) -> Result<()> {
+    /// Brings a session from wherever it is to where the request was to bring it; or begins again, if it is gone. `false` if
+    /// another client's bytes are in the way.
+    async fn go_on(&self, disk: &Disk, store: &Store, session: usize, step: Step) -> Result<bool> {
         let all = self.sessions.all();
         let (_, name, id) = *all.iter().find(|(begun, ..)| *begun == session).unwrap();
         let uploads = repository_of(store, name).uploads();
@@ -172,8 +182,8 @@ impl Wreck<'_> {
             Err(error) => return Err(error),
         };
         let Some(rest) = bytes.strip_prefix(&held[..]) else {
-            // Another client's bytes: this one is told by 416, and stops.
-            return Ok(());
+            // It is told by 416, and stops.
+            return Ok(false);
         };
         let result = match content {
             Some(_) => {
@@ -182,13 +192,14 @@ impl Wreck<'_> {
             }
             None => uploads.append(id, ResumeAt::default(), body(&[rest])).await.map(drop),
         };
-        match (result, content) {
+        let gone_on = match (result, content) {
             (Err(Error::UploadUnknown { .. }), Some(content)) => {
                 Step::Push(name, content).run(store, self.sessions).await
             }
             (Err(Error::UploadUnknown { .. }), None) => Ok(()),
             (result, _) => result,
-        }
+        };
+        gone_on.map(|()| true)
     }
 
     /// What the store shows, unless one did on a disk that is alike.
@@ -291,9 +302,15 @@ async fn tags(repository: &Repository, name: usize, world: &mut World) -> Result
     }
 }
 
-/// Blobs and links on the disk that are not whole, whether anything shows them or not.
+/// Where an object is on the disk.
+pub(crate) fn at(key: &Key) -> PathBuf {
+    Path::new(ROOT).join(key.as_str())
+}
+
+/// Blobs and links on the disk that are not whole, or lead nowhere, whether anything shows them or not.
 fn torn(tree: &Tree) -> Vec<String> {
     let mut faults = Vec::new();
+    let is_there = |digest: Digest| tree.find(&at(&layout::blob(&digest))).is_ok();
     for (path, inode) in tree.paths() {
         let shown: PathBuf = path.strip_prefix("/").unwrap().to_owned();
         let is_ours = path.iter().any(|part| part == "_rs" || part == "_uploads");
@@ -311,6 +328,12 @@ fn torn(tree: &Tree) -> Vec<String> {
             }
             _ => true,
         };
+        if path.iter().any(|part| part == "_layers")
+            && let Some(digest) = std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok())
+            && !is_there(digest)
+        {
+            faults.push(format!("{} leads nowhere", shown.display()));
+        }
         if !is_whole {
             faults.push(format!("{} holds \"{}\"", shown.display(), bytes.escape_ascii()));
         }

@@ -12,6 +12,7 @@ mod broken;
 mod check;
 mod disk;
 mod explore;
+mod killed;
 mod record;
 mod step;
 mod world;

@@ -76,6 +76,56 @@ impl Recording {
         Self::with(scenario, Some((other, after)))
     }
 
+    /// Kills all processes after so many effects, and does a request in another process, before the machine is started anew.
+    pub(crate) fn killed(&self, effects: usize, then: Step, scenario: &Scenario) -> Self {
+        let before = &self.log[..effects];
+        let disk = Disk::new(self.tree(effects), "first", scenario.refused);
+        disk.after_numbers_of(before);
+        disk.break_promise(scenario.fault);
+        let (runtime, store) = (runtime(), open(&disk, 1));
+        let (result, mut span) = match scenario.instead {
+            Some(instead) => done_instead(&disk, then, instead, &self.sessions),
+            None => watched(&runtime, &disk, &store, then, &self.sessions),
+        };
+        drop(store);
+        drop(runtime);
+        span.asked += effects;
+        span.acknowledged = span.acknowledged.map(|at| at + effects);
+        let spans = self.spans.iter().filter(|span| span.asked <= effects);
+        let cut = |at: Option<usize>| at.filter(|at| *at <= effects);
+        let spans = spans.map(|span| Span { acknowledged: cut(span.acknowledged), ..*span });
+        Self {
+            base: self.base.clone(),
+            sessions: self.sessions.clone(),
+            log: [before, &disk.log()].concat(),
+            began: effects,
+            spans: spans.chain([span]).collect(),
+            faults: storage_fault(then, &result).into_iter().collect(),
+        }
+    }
+
+    /// The numbers of effects of the last request, from none of them to all.
+    pub(crate) fn cuts(&self) -> std::ops::RangeInclusive<usize> {
+        self.began..=self.log.len()
+    }
+
+    /// Those of them at which a file is an object and a session's bytes.
+    pub(crate) fn promoted(&self) -> Vec<usize> {
+        let is_promoted = |effects: &usize| {
+            let tree = self.tree(*effects);
+            let paths = tree.paths();
+            paths.iter().any(|(path, inode)| path.ends_with("data") && tree.links(*inode) == 2)
+        };
+        self.cuts().filter(is_promoted).collect()
+    }
+
+    /// What everybody sees after so many effects.
+    pub(crate) fn tree(&self, effects: usize) -> Tree {
+        let mut tree = empty();
+        self.log[..effects].iter().for_each(|effect| tree.apply(effect));
+        tree.reachable()
+    }
+
     /// What had been asked, and what of it acknowledged, after so many effects.
     pub(crate) fn asked(&self, effects: usize) -> Vec<Asked> {
         let begun = self.spans.iter().filter(|span| span.asked <= effects);

@@ -123,6 +123,12 @@ impl fmt::Debug for Step {
 #[derive(Debug, Default)]
 pub(crate) struct Sessions(Mutex<BTreeMap<usize, (usize, UploadId)>>);
 
+impl Clone for Sessions {
+    fn clone(&self) -> Self {
+        Self(Mutex::new(self.0.lock().unwrap().clone()))
+    }
+}
+
 impl Sessions {
     /// Of all that were begun: number, repository and id.
     pub(crate) fn all(&self) -> Vec<(usize, usize, UploadId)> {

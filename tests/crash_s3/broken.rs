@@ -163,6 +163,10 @@ impl Backend for Broken {
         self.inner.settle(keys).await
     }
 
+    async fn settle_all(&self, places: &[Key]) -> Result<()> {
+        self.inner.settle_all(places).await
+    }
+
     async fn delete(&self, keys: &[Key]) -> Result<()> {
         self.inner.delete(keys).await
     }

@@ -57,6 +57,10 @@ impl Backend for CutBackend {
         self.memory.settle(keys).await
     }
 
+    async fn settle_all(&self, places: &[Key]) -> Result<()> {
+        self.memory.settle_all(places).await
+    }
+
     async fn delete(&self, keys: &[Key]) -> Result<()> {
         self.memory.delete(keys).await
     }

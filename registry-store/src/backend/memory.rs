@@ -119,6 +119,10 @@ impl Backend for MemoryBackend {
         Ok(keys.iter().map(|key| state.head(key)).collect())
     }
 
+    async fn settle_all(&self, _places: &[Key]) -> Result<()> {
+        Ok(())
+    }
+
     async fn delete(&self, keys: &[Key]) -> Result<()> {
         let mut state = self.state();
         for key in keys {

@@ -65,10 +65,21 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     /// * The outcomes stand in the order of `puts`.
     async fn put_all(&self, puts: Vec<PutRequest>) -> Result<Vec<Put>>;
 
-    /// Looks at objects that somebody else made and makes sure that those that are there are durable.
+    /// Looks at objects that somebody else made, or took away, and makes sure that those that are there are durable, and
+    /// that those that are not are gone for good.
     ///
     /// The answers stand in the order of `keys`. Never answered from memory: each name is looked up anew.
     async fn settle(&self, keys: &[Key]) -> Result<Vec<Option<Meta>>>;
+
+    /// Makes sure of all that is to be seen at and below these places, whoever did it: that what is there is durable, and
+    /// that what was deleted is gone for good. A process that was killed may have left either half done: a name that it
+    /// took away comes back with a loss of power, as long as nobody has made sure.
+    ///
+    /// For whoever relies on what is *not* there. It may take as long as all that was written to the medium takes.
+    ///
+    /// * A place need not be there. What lies below it on another filesystem is another place.
+    /// * On an object store what is to be seen is as it is, and nothing is asked for.
+    async fn settle_all(&self, places: &[Key]) -> Result<()>;
 
     /// Deletes objects. What is not there counts as deleted.
     ///

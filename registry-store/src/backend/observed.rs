@@ -25,7 +25,7 @@ pub trait BackendObserver: Send + Sync + fmt::Debug + 'static {
 /// What is done to a storage, as operators tell it apart: several methods of [`Backend`] are one action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// It is looked what is known of objects: `head`, `settle`.
+    /// It is looked what is known of objects: `head`, `settle`, `settle_all`.
     Look,
     /// An object is opened: `read`. The bytes come later.
     Read,
@@ -94,6 +94,10 @@ impl Backend for ObservedBackend {
 
     async fn settle(&self, keys: &[Key]) -> Result<Vec<Option<Meta>>> {
         told(&self.observers, Action::Look, self.inner.settle(keys)).await
+    }
+
+    async fn settle_all(&self, places: &[Key]) -> Result<()> {
+        told(&self.observers, Action::Look, self.inner.settle_all(places)).await
     }
 
     async fn delete(&self, keys: &[Key]) -> Result<()> {

@@ -4,9 +4,13 @@ use std::sync::Arc;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
+use tokio::sync::OnceCell;
+
 use crate::backend::{Key, LockGuard};
 use crate::error::Result;
 use crate::shared::Shared;
+
+use super::settle::settle;
 
 /// Deletes that are under way at a time, and objects in each: on a filesystem each object is in a directory of its own,
 /// which is synced; on S3 a request takes as many.
@@ -19,12 +23,14 @@ pub(crate) struct Remover {
     shared: Arc<Shared>,
     /// What keeps writers out; `None` where nothing is to be taken.
     held: Option<Arc<LockGuard>>,
+    /// What is there, and what is not, was made sure of.
+    settled: OnceCell<()>,
 }
 
 impl Remover {
     /// What is under way holds the lock until it is done, whether anybody waits for it or not.
     pub(crate) fn new(shared: Arc<Shared>, held: Option<LockGuard>) -> Self {
-        Self { shared, held: held.map(Arc::new) }
+        Self { shared, held: held.map(Arc::new), settled: OnceCell::new() }
     }
 
     pub(crate) const fn shared(&self) -> &Arc<Shared> {
@@ -65,6 +71,8 @@ impl Remover {
     }
 
     /// Deletes objects, in no order. All are gone, durably, on return. A crash leaves any of them.
+    ///
+    /// The first time, what is there and what is not is made sure of before.
     pub(crate) async fn remove(&self, keys: Vec<Key>) -> Result<()> {
         let parts: Vec<Vec<Key>> = keys.chunks(PART).map(<[Key]>::to_vec).collect();
         let parts = stream::iter(parts).map(|part| self.part(part));
@@ -73,6 +81,7 @@ impl Remover {
 
     async fn part(&self, keys: Vec<Key>) -> Result<()> {
         let Some(held) = self.held.clone().filter(|_| !keys.is_empty()) else { return Ok(()) };
+        self.settled.get_or_try_init(|| settle(&self.shared)).await?;
         let shared = self.shared.clone();
         self.shared
             .detached

@@ -52,6 +52,10 @@ impl Medium {
             Effect::Write { .. } | Effect::Truncate { .. } => self.bytes.push(effect.clone()),
             Effect::SyncFile { inode } => self.sync_file(*inode),
             Effect::SyncDirectory { inode } => self.sync_directory(*inode),
+            Effect::SyncFilesystem => {
+                let changes = self.names.drain(..).chain(self.bytes.drain(..));
+                changes.for_each(|effect| self.durable.apply(&effect));
+            }
         }
     }
 

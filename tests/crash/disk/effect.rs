@@ -75,9 +75,19 @@ pub(crate) enum Effect {
         /// The directory.
         inode: Inode,
     },
+    /// Everything is on the medium.
+    SyncFilesystem,
 }
 
 impl Effect {
+    /// The number of what it makes, if it makes something.
+    pub(crate) const fn made(&self) -> Option<Inode> {
+        match self {
+            Self::Make { inode, .. } | Self::Name { inode, makes: Some(_), .. } => Some(*inode),
+            _ => None,
+        }
+    }
+
     /// The names it changes; none if it changes bytes or nothing.
     pub(crate) fn places(&self) -> Vec<&Place> {
         match self {

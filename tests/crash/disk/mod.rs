@@ -81,6 +81,8 @@ pub(crate) enum Fault {
     NoParentSync,
     /// The sync of a directory does nothing for any process but the first: as if nobody settled what another named.
     NoDirectorySyncBeside,
+    /// The sync of the whole filesystem does nothing: as if nobody made sure of what another had taken away.
+    NoFilesystemSync,
 }
 
 impl Disk {
@@ -106,6 +108,13 @@ impl Disk {
             waits: None,
         };
         Self(Arc::new(Shared { state: Mutex::new(state), locks: Condvar::new() }))
+    }
+
+    /// Gives no number to what is made from now on that something has had in a log.
+    pub(crate) fn after_numbers_of(&self, log: &[Effect]) {
+        let mut state = self.state();
+        let used = log.iter().filter_map(Effect::made).max().unwrap_or(0);
+        state.next_inode = state.next_inode.max(used + 1);
     }
 
     /// The system calls of a process on it.

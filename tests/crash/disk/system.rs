@@ -169,6 +169,14 @@ impl System for SimulatedSystem {
         Ok(())
     }
 
+    fn sync_filesystem(&self, _: &Handle) -> io::Result<()> {
+        let mut state = self.disk.enter(self.process);
+        if state.fault != Fault::NoFilesystemSync {
+            state.do_it(Effect::SyncFilesystem);
+        }
+        Ok(())
+    }
+
     fn start_writeback(&self, _: &Handle, _: u64, _: u64) -> io::Result<()> {
         Ok(())
     }

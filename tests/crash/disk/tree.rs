@@ -127,7 +127,7 @@ impl Tree {
                 file[*offset..end].copy_from_slice(bytes);
             }
             Effect::Truncate { inode, length } => self.bytes_mut(*inode).resize(*length, 0),
-            Effect::SyncFile { .. } | Effect::SyncDirectory { .. } => {}
+            Effect::SyncFile { .. } | Effect::SyncDirectory { .. } | Effect::SyncFilesystem => {}
         }
     }
 

@@ -85,6 +85,11 @@ impl Backend for CountedBackend {
         self.inner.settle(keys).await
     }
 
+    async fn settle_all(&self, places: &[Key]) -> Result<()> {
+        self.count(Method::SettleAll);
+        self.inner.settle_all(places).await
+    }
+
     async fn delete(&self, keys: &[Key]) -> Result<()> {
         self.count(Method::Delete);
         self.inner.delete(keys).await

@@ -149,6 +149,10 @@ impl Backend for FaultyBackend {
         self.call(Method::Settle, self.inner.settle(keys)).await
     }
 
+    async fn settle_all(&self, places: &[Key]) -> Result<()> {
+        self.call(Method::SettleAll, self.inner.settle_all(places)).await
+    }
+
     async fn delete(&self, keys: &[Key]) -> Result<()> {
         let part = self.inner.delete(&keys[..keys.len() / 2]);
         self.call_in_parts(Method::Delete, keys.len() > 1, self.inner.delete(keys), part).await

@@ -128,6 +128,10 @@ impl System for Limited {
         SYSTEM.sync_directory(directory)
     }
 
+    fn sync_filesystem(&self, on: &File) -> io::Result<()> {
+        SYSTEM.sync_filesystem(on)
+    }
+
     fn start_writeback(&self, file: &File, offset: u64, length: u64) -> io::Result<()> {
         SYSTEM.start_writeback(file, offset, length)
     }

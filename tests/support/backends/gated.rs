@@ -203,6 +203,11 @@ impl Backend for GatedBackend {
         self.call(Method::Settle, &named, self.inner.settle(keys)).await
     }
 
+    async fn settle_all(&self, places: &[Key]) -> Result<()> {
+        let named: Vec<&Key> = places.iter().collect();
+        self.call(Method::SettleAll, &named, self.inner.settle_all(places)).await
+    }
+
     async fn delete(&self, keys: &[Key]) -> Result<()> {
         let named: Vec<&Key> = keys.iter().collect();
         self.call(Method::Delete, &named, self.inner.delete(keys)).await

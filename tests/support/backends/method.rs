@@ -9,6 +9,7 @@ pub enum Method {
     PutAll,
     Point,
     Settle,
+    SettleAll,
     Delete,
     DeleteIf,
     DeleteTree,

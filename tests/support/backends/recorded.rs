@@ -164,6 +164,10 @@ impl Backend for RecordedBackend {
         self.effect(format!("settle {}", all_short(keys)), self.inner.settle(keys)).await
     }
 
+    async fn settle_all(&self, places: &[Key]) -> Result<()> {
+        self.effect("settle all".to_owned(), self.inner.settle_all(places)).await
+    }
+
     async fn delete(&self, keys: &[Key]) -> Result<()> {
         self.effect(format!("delete {}", all_short(keys)), self.inner.delete(keys)).await
     }

@@ -127,6 +127,10 @@ impl Backend for YieldingBackend {
         self.call(self.inner.settle(keys)).await
     }
 
+    async fn settle_all(&self, places: &[Key]) -> Result<()> {
+        self.call(self.inner.settle_all(places)).await
+    }
+
     async fn delete(&self, keys: &[Key]) -> Result<()> {
         self.call(self.inner.delete(keys)).await
     }

@@ -202,6 +202,32 @@ impl<S: System> Durable<S> {
         Ok(())
     }
 
+    /// Makes durable whatever was done in directories and below them, on the filesystems these are on. Where one is gone,
+    /// the nearest one above it says on which that was.
+    pub(super) fn sync_filesystems(&self, directories: &[PathBuf]) -> io::Result<()> {
+        let mut synced = HashSet::new();
+        for directory in directories {
+            let opened = self.open_nearest(directory)?;
+            if synced.insert(self.system.stat_file(&opened)?.device) {
+                self.system.sync_filesystem(&opened)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A directory, or the nearest one above it that is there.
+    fn open_nearest(&self, directory: &Path) -> io::Result<S::File> {
+        let mut level = directory;
+        loop {
+            match self.system.open(level, Open::Directory) {
+                Err(error) if fault::is_missing(&error) && level != self.root => {
+                    level = level.parent().unwrap_or(&self.root);
+                }
+                result => return result,
+            }
+        }
+    }
+
     /// Removes a directory if it is empty; `false` if something is in it or it cannot be removed.
     ///
     /// Durable only once the directory above is synced; an empty directory that comes back does no harm.

@@ -148,6 +148,11 @@ impl<S: System> Backend for FilesystemBackend<S> {
         self.run("settle", move |root| root.settle(&keys)).await
     }
 
+    async fn settle_all(&self, places: &[Key]) -> Result<()> {
+        let places = places.to_vec();
+        self.run("settle", move |root| root.settle_all(&places)).await
+    }
+
     async fn delete(&self, keys: &[Key]) -> Result<()> {
         let keys = keys.to_vec();
         self.run("delete", move |root| root.delete(&keys)).await
@@ -379,7 +384,18 @@ impl<S: System> Root<S> {
         let named = |key: &Key| (key.clone(), self.path_of(key));
         let objects: Vec<_> = keys.iter().map(named).collect();
         let found = self.make_durable("settle", &objects)?;
+        for (key, _) in keys.iter().zip(&found).filter(|(_, stat)| stat.is_none()) {
+            let synced = self.durable.sync_removals(&self.directory_of(key));
+            synced.map_err(|error| fault("settle", key, error))?;
+        }
         Ok(found.iter().map(|stat| stat.as_ref().map(meta)).collect())
+    }
+
+    fn settle_all(&self, places: &[Key]) -> Result<()> {
+        let Some(first) = places.first() else { return Ok(()) };
+        let directories: Vec<_> = places.iter().map(|place| self.path_of(place)).collect();
+        let synced = self.durable.sync_filesystems(&directories);
+        synced.map_err(|error| fault("settle", first, error))
     }
 }
 

@@ -1,7 +1,8 @@
 //! How objects go: deleted, put into quarantine, expired.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::slice;
 use std::time::SystemTime;
 
 use rustix::io::Errno;
@@ -10,6 +11,7 @@ use super::Root;
 use super::durable::{ATTEMPTS, Parents};
 use super::fault::{self, fault, write_fault};
 use super::system::{Kind, System};
+use super::temp::Place;
 use crate::backend::{Key, Meta, Result};
 use crate::layout;
 
@@ -19,19 +21,53 @@ impl<S: System> Root<S> {
     /// Order, for every run of keys in one directory: names removed → directory synced → the directory, and
     /// those above it, removed while they are empty. So the order given is also the order of durability
     /// between directories. A crash leaves empty directories at worst.
+    ///
+    /// A file that has further names keeps one more until the directory is synced, or until that expires: see
+    /// [`Self::set_aside`].
     pub(super) fn delete(&self, keys: &[Key]) -> Result<()> {
         for run in keys.chunk_by(|one, next| one.parent() == next.parent()) {
+            let mut aside = Vec::new();
             for key in run {
-                self.remove_name(&self.path_of(key))
-                    .map_err(|error| fault("delete", key, error))?;
+                let removed = self.remove_or_set_aside(&self.path_of(key));
+                aside.extend(removed.map_err(|error| fault("delete", key, error))?);
             }
             let directory = self.directory_of(&run[0]);
             self.durable
                 .sync_removals(&directory)
+                .and_then(|()| aside.iter().try_for_each(|path| self.remove_name(path).map(drop)))
                 .and_then(|()| self.remove_empty(&directory))
                 .map_err(|error| fault("delete", &run[0], error))?;
         }
         Ok(())
+    }
+
+    /// Takes a file's name away; the one it has instead until that is durable, if it needs one.
+    fn remove_or_set_aside(&self, path: &Path) -> io::Result<Option<PathBuf>> {
+        match self.system.stat(path) {
+            Ok(stat) if stat.kind == Kind::File && stat.links > 1 => self.set_aside(path),
+            _ => self.remove_name(path).map(|_| None),
+        }
+    }
+
+    /// Gives a file that has further names another name instead of this one; `None` if nothing has it.
+    ///
+    /// An object with a further name is one file with the bytes of a session, and that it has two is what says that
+    /// nothing may be added to them. Were it left with the session's alone before the removal of the object's is durable, a
+    /// process killed there would leave a session to go on with, and a loss of power give what was added to the object.
+    fn set_aside(&self, path: &Path) -> io::Result<Option<PathBuf>> {
+        let aside = self.temp_name(Place::Reserved);
+        let mut parents = Parents::below(&self.path);
+        let renamed = self.durable.make_directories(&self.temporaries, &mut parents);
+        if renamed.and_then(|()| self.system.rename(path, &aside)).is_ok() {
+            return Ok(Some(aside));
+        }
+        // It is on another filesystem, or there is no space for a name in the reserved place: beside it there is.
+        let aside = self.temp_name(Place::Beside(path));
+        match self.system.rename(path, &aside) {
+            Ok(()) => Ok(Some(aside)),
+            Err(error) if fault::is_missing(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Deletes a tree. See [`Backend::delete_tree`](crate::backend::Backend::delete_tree).
@@ -92,13 +128,15 @@ impl<S: System> Root<S> {
         self.expire_temporaries(before).map_err(|error| fault("expire", &layout::private(), error))
     }
 
+    /// Order: what has further names may be what a delete [set aside](Self::set_aside), so everything is synced before the
+    /// first such name goes.
     fn expire_temporaries(&self, before: SystemTime) -> io::Result<u64> {
         let entries = match self.system.read_directory(&self.temporaries) {
             Ok(entries) => entries,
             Err(error) if fault::is_missing(&error) => return Ok(0),
             Err(error) => return Err(error),
         };
-        let mut removed = 0;
+        let (mut removed, mut is_synced) = (0, false);
         for entry in entries {
             let entry = entry?;
             // What else lies there is not ours to look at: a symbolic link may lead anywhere, or in a circle.
@@ -112,9 +150,14 @@ impl<S: System> Root<S> {
                 Err(error) => return Err(error),
             };
             let expired = stat.modified.is_some_and(|modified| modified < before);
-            if stat.kind == Kind::File && expired && self.remove_name(&path)? {
-                removed += 1;
+            if stat.kind != Kind::File || !expired {
+                continue;
             }
+            if stat.links > 1 && !is_synced {
+                self.durable.sync_filesystems(slice::from_ref(&self.temporaries))?;
+                is_synced = true;
+            }
+            removed += u64::from(self.remove_name(&path)?);
         }
         Ok(removed)
     }

@@ -52,6 +52,8 @@ pub trait System: Clone + Send + Sync + fmt::Debug + 'static {
     fn sync_data(&self, file: &Self::File) -> io::Result<()>;
     /// Waits until the names in a directory are on the medium.
     fn sync_directory(&self, directory: &Self::File) -> io::Result<()>;
+    /// Waits until all that was done on the filesystem of an open file or directory, by whomever, is on the medium.
+    fn sync_filesystem(&self, on: &Self::File) -> io::Result<()>;
     /// Makes the kernel begin to write a part of a file out, without waiting.
     fn start_writeback(&self, file: &Self::File, offset: u64, length: u64) -> io::Result<()>;
     /// Gives an open file, which may have no name, a name that nothing has.
@@ -215,6 +217,10 @@ impl System for OperatingSystem {
         directory.sync_all()
     }
 
+    fn sync_filesystem(&self, on: &File) -> io::Result<()> {
+        sync_filesystem(on)
+    }
+
     fn start_writeback(&self, file: &File, offset: u64, length: u64) -> io::Result<()> {
         start_writeback(file, offset, length)
     }
@@ -352,6 +358,19 @@ fn read_at_nowait(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<Opt
 #[cfg(not(target_os = "linux"))]
 fn read_at_nowait(_: &File, _: &mut [u8], _: u64) -> io::Result<Option<usize>> {
     Ok(None)
+}
+
+/// Unlike `sync`, this waits for one filesystem alone, and tells what goes wrong.
+#[cfg(target_os = "linux")]
+fn sync_filesystem(on: &File) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(on)?)
+}
+
+/// The sync of a file makes the medium write what it still holds itself.
+#[cfg(not(target_os = "linux"))]
+fn sync_filesystem(on: &File) -> io::Result<()> {
+    rustix::fs::sync();
+    on.sync_all()
 }
 
 /// `sync_file_range` needs `unsafe`; to be told that written pages are not needed makes Linux begin to write

@@ -172,6 +172,10 @@ impl Backend for S3Backend {
         stream::iter(looks).buffered(PARALLEL).try_collect().await
     }
 
+    async fn settle_all(&self, _places: &[Key]) -> Result<()> {
+        Ok(())
+    }
+
     async fn delete(&self, keys: &[Key]) -> Result<()> {
         self.bucket.delete(keys).await
     }

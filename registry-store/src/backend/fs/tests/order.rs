@@ -102,10 +102,27 @@ async fn an_object_that_somebody_else_made_is_synced_before_it_is_relied_on_and_
 #[tokio::test]
 async fn what_was_written_here_needs_no_second_sync() {
     let ground = Ground::used().await;
-    let keys = [k("first/one"), k("first/none"), k("first")];
-    let found = ground.backend.settle(&keys).await.unwrap();
+    let found = ground.backend.settle(&[k("first/one")]).await.unwrap();
     assert_eq!(found[0].unwrap().size, 1);
-    assert_eq!(found[1..], [None, None]);
+    assert_eq!(calls(&ground), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_gone_for_good_once_the_nearest_directory_above_is_synced() {
+    let ground = Ground::used().await;
+    for (key, synced) in [("first/none", "first"), ("first", "root"), ("x/y/none", "root")] {
+        assert_eq!(ground.backend.settle(&[k(key)]).await.unwrap(), [None]);
+        assert_eq!(calls(&ground), [format!("sync_directory {synced}")], "{key}");
+    }
+}
+
+#[tokio::test]
+async fn all_of_several_places_is_settled_by_one_sync_of_the_filesystem_they_are_on() {
+    let ground = Ground::used().await;
+    let places = ["first", "none", "first/one", "none/below"].map(k);
+    ground.backend.settle_all(&places).await.unwrap();
+    assert_eq!(calls(&ground), ["sync_filesystem first"]);
+    ground.backend.settle_all(&[]).await.unwrap();
     assert_eq!(calls(&ground), [""; 0]);
 }
 
@@ -140,6 +157,32 @@ async fn a_deletion_is_synced_before_its_empty_directories_go() {
     ];
     assert_eq!(calls(&ground), expected);
     assert!(!ground.root().join("a").exists());
+}
+
+#[tokio::test]
+async fn an_object_that_is_a_sessions_bytes_too_keeps_a_second_name_until_its_removal_is_synced() {
+    let ground = Ground::used().await;
+    let keys = session("s");
+    let mut staged = begin(&ground.backend, &keys).await.unwrap();
+    staged.append("abc".into()).await.unwrap();
+    staged.promote(&k("blobs/x/data"), 3).await.unwrap();
+    drop(staged);
+    calls(&ground);
+    ground.backend.delete(&[k("blobs/x/data")]).await.unwrap();
+    let expected = [
+        "rename blobs/x/data -> temp",
+        "sync_directory blobs/x",
+        "unlink temp",
+        "remove_directory blobs/x",
+        "remove_directory blobs",
+    ];
+    assert_eq!(calls(&ground), expected);
+    assert_eq!(ground.temporaries(), [""; 0]);
+
+    // The removal is there to stay, so the session can be gone on with.
+    let mut staged = resume(&ground.backend, &keys).await.unwrap();
+    staged.append("d".into()).await.unwrap();
+    assert_eq!(bytes_of(staged.as_mut()).await, b"abcd");
 }
 
 #[tokio::test]

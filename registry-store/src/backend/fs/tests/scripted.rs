@@ -217,6 +217,10 @@ impl System for Scripted {
         self.watch("sync_directory", &self.file(directory), || Ok(()))
     }
 
+    fn sync_filesystem(&self, on: &Opened) -> io::Result<()> {
+        self.watch("sync_filesystem", &self.file(on), || Ok(()))
+    }
+
     fn start_writeback(&self, file: &Opened, offset: u64, length: u64) -> io::Result<()> {
         self.watch("start_writeback", &self.file(file), || {
             OperatingSystem.start_writeback(&file.file, offset, length)
