@@ -339,6 +339,13 @@ mod gated_memory {
     every_clause_of_locks_between_processes!(registry_tests::backends::gated_memory);
 }
 
+mod observed_memory {
+    every_clause!(registry_tests::backends::observed_memory);
+    every_clause_of_long_keys!(registry_tests::backends::observed_memory);
+    every_clause_of_promotion_without_a_copy!(registry_tests::backends::observed_memory);
+    every_clause_of_locks_between_processes!(registry_tests::backends::observed_memory);
+}
+
 mod recorded_memory {
     every_clause!(registry_tests::backends::recorded_memory);
     every_clause_of_long_keys!(registry_tests::backends::recorded_memory);

@@ -10,8 +10,11 @@ mod yielding;
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use registry_store::backend::{Backend, MemoryBackend};
+use registry_store::backend::{
+    Action, Backend, BackendObserver, ErrorKind, MemoryBackend, ObservedBackend,
+};
 
 pub use counted::{CountedBackend, Counts};
 pub use faulty::{Fault, FaultyBackend, Moment};
@@ -104,6 +107,22 @@ pub fn gated_memory() -> Fixture {
 pub fn yielding_memory() -> Fixture {
     let memory = MemoryBackend::new();
     Fixture::new((), move || Arc::new(YieldingBackend::new(Arc::new(memory.clone()), || 1)))
+}
+
+/// Memory, observed by somebody who keeps nothing of it.
+pub fn observed_memory() -> Fixture {
+    let memory = MemoryBackend::new();
+    Fixture::new((), move || {
+        Arc::new(ObservedBackend::new(Arc::new(memory.clone()), vec![Arc::new(Unheeding)]))
+    })
+}
+
+/// Is told of calls, and does nothing.
+#[derive(Debug)]
+struct Unheeding;
+
+impl BackendObserver for Unheeding {
+    fn called(&self, _: Action, _: Duration, _: Option<ErrorKind>) {}
 }
 
 /// Memory, recorded.
