@@ -59,7 +59,7 @@ crash:
 # Every call of every operation fails in every way, is dropped at every await, and meets every other; more histories
 faults:
     FAULTS=each cargo test --package registry-tests --test store --test leaks -- \
-        --nocapture faults:: cancelling:: meeting:: what_failed
+        --nocapture faults:: cancelling:: meeting:: what_failed wherever_a_call_fails
     HISTORIES=1000 cargo test --package registry-tests --test concurrency -- --nocapture memory::
     HISTORIES=50 cargo test --package registry-tests --test concurrency -- --nocapture stores:: processes::
 
