@@ -48,7 +48,9 @@ impl<S: System> Root<S> {
         let failed = |error| fault("read", key, error);
         let file = match self.system.open(&self.path_of(key), Open::Read) {
             Ok(file) => file,
-            Err(error) if fault::is_missing(&error) => return Ok(false),
+            Err(error) if fault::is_missing(&error) => {
+                return self.in_its_place("read").map(|()| false);
+            }
             Err(error) => return Err(failed(error)),
         };
         let stat = self.system.stat_file(&file).map_err(failed)?;

@@ -20,6 +20,7 @@ pub(super) fn left_out<S: System>(
     prefix: &Key,
     marks: &[String],
 ) -> Result<Option<String>> {
+    root.in_its_place("list")?;
     first(root, &root.path_of(prefix), marks).map_err(|error| fault("list", prefix, error))
 }
 

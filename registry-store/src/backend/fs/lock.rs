@@ -86,10 +86,15 @@ pub(super) async fn lock_replacing<S: System>(
 }
 
 impl<S: System> Root<S> {
-    /// The root itself: to lock it takes neither space nor a right to write, and nobody can put another in its place.
+    /// The root itself: to lock it takes neither space nor a right to write. Where another was put in its place nobody
+    /// is kept out by it, but nobody writes either, see [`Root::in_its_place`].
     fn open_root(&self, scope: &Key) -> Result<S::File> {
+        self.in_its_place("lock")?;
         let opened = self.system.open(&self.path, Open::Directory);
-        opened.map_err(|error| write_fault("lock", scope, error))
+        let file = opened.map_err(|error| write_fault("lock", scope, error))?;
+        let found = self.system.stat_file(&file).map_err(|error| write_fault("lock", scope, error));
+        self.is_the_opened("lock", &found?)?;
+        Ok(file)
     }
 
     fn open_lock(&self, scope: &Key) -> Result<S::File> {

@@ -23,6 +23,7 @@ mod promote;
 mod put;
 mod record;
 mod remove;
+mod rooted;
 mod staged;
 pub mod system;
 mod temp;
@@ -45,6 +46,7 @@ use futures::stream::BoxStream;
 
 use self::durable::{Durable, Parents};
 use self::fault::{fault, foreign};
+use self::rooted::Opened;
 use self::system::{Kind, Open, OperatingSystem, Stat, System};
 use self::temp::Refused;
 use crate::backend::locks::KeyedLocks;
@@ -101,8 +103,8 @@ impl<S: System> FilesystemBackend<S> {
         if system.stat(&path).map_err(failed)?.kind != Kind::Directory {
             return Err(failed(foreign("a directory")));
         }
-        system.open(&path, Open::Directory).map_err(failed)?;
-        let root = Root::new(path, system);
+        let opened = Opened::open(&system, &path).map_err(failed)?;
+        let root = Root::new(path, opened, system);
         for name in ["docker", layout::private().as_str()] {
             root.tell_case_apart(name)?;
         }
@@ -259,6 +261,7 @@ impl<S: System> Backend for FilesystemBackend<S> {
 struct Root<S: System> {
     /// Below this everything lies.
     path: PathBuf,
+    opened: Opened<S>,
     system: S,
     durable: Durable<S>,
     /// The directory of temporary files.
@@ -274,7 +277,7 @@ struct Root<S: System> {
 }
 
 impl<S: System> Root<S> {
-    fn new(path: PathBuf, system: S) -> Self {
+    fn new(path: PathBuf, opened: Opened<S>, system: S) -> Self {
         Self {
             durable: Durable::new(system.clone(), path.clone()),
             temporaries: path.join(layout::private().as_str()).join("tmp"),
@@ -284,6 +287,7 @@ impl<S: System> Root<S> {
             locks: KeyedLocks::default(),
             written: OnceLock::new(),
             path,
+            opened,
             system,
         }
     }
@@ -298,8 +302,10 @@ impl<S: System> Root<S> {
         key.parent().map_or_else(|| self.path.clone(), |parent| self.path_of(&parent))
     }
 
-    /// Comes before everything that makes a name: makes the reserved place, and looks at how names compare.
+    /// Comes before everything that makes or removes a name: sees that the root is in its place, makes the reserved
+    /// one, and looks at how names compare.
     fn before_writing(&self) -> Result<()> {
+        self.in_its_place("write")?;
         if self.written.get().is_some() {
             return Ok(());
         }
@@ -334,14 +340,19 @@ impl<S: System> Root<S> {
             Ok(stat) if stat.kind == Kind::File => Ok(Some(meta(&stat))),
             Ok(stat) if stat.kind == Kind::Directory => Ok(None),
             Ok(_) => Err(fault("head", key, foreign("a regular file"))),
-            Err(error) if fault::is_missing(&error) => Ok(None),
+            Err(error) if fault::is_missing(&error) => self.in_its_place("head").map(|()| None),
             Err(error) => Err(fault("head", key, error)),
         }
     }
 
     fn read(&self, key: &Key, range: ReadRange) -> Result<Object> {
         let failed = |error| fault("read", key, error);
-        let file = self.system.open(&self.path_of(key), Open::Read).map_err(failed)?;
+        let file = self.system.open(&self.path_of(key), Open::Read).or_else(|error| {
+            if fault::is_missing(&error) {
+                self.in_its_place("read")?;
+            }
+            Err(failed(error))
+        })?;
         let stat = self.system.stat_file(&file).map_err(failed)?;
         match stat.kind {
             Kind::File => {}
@@ -384,6 +395,9 @@ impl<S: System> Root<S> {
         let named = |key: &Key| (key.clone(), self.path_of(key));
         let objects: Vec<_> = keys.iter().map(named).collect();
         let found = self.make_durable("settle", &objects)?;
+        if found.iter().any(Option::is_none) {
+            self.in_its_place("settle")?;
+        }
         for (key, _) in keys.iter().zip(&found).filter(|(_, stat)| stat.is_none()) {
             let synced = self.durable.sync_removals(&self.directory_of(key));
             synced.map_err(|error| fault("settle", key, error))?;

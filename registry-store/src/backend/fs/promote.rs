@@ -23,6 +23,7 @@ impl<S: System> Shared<S> {
             }
             _ => {}
         }
+        self.root.in_its_place("promote")?;
         match self.check(state, "promote") {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 return self.promote_again(state, to).map(Named::As);

@@ -25,6 +25,7 @@ impl<S: System> Root<S> {
     /// A file that has further names keeps one more until the directory is synced, or until that expires: see
     /// [`Self::set_aside`].
     pub(super) fn delete(&self, keys: &[Key]) -> Result<()> {
+        self.in_its_place("delete")?;
         for run in keys.chunk_by(|one, next| one.parent() == next.parent()) {
             let mut aside = Vec::new();
             for key in run {
@@ -75,6 +76,7 @@ impl<S: System> Root<S> {
     /// Order: depth first; what stays, because somebody writes there, is synced where it is; at last the
     /// directory above is, which makes the whole removal durable. A crash leaves a part of the tree.
     pub(super) fn delete_tree(&self, prefix: &Key) -> Result<()> {
+        self.in_its_place("delete")?;
         self.remove_tree(&self.path_of(prefix))
             .and_then(|()| self.durable.sync_removals(&self.directory_of(prefix)))
             .map_err(|error| fault("delete", prefix, error))
@@ -125,6 +127,7 @@ impl<S: System> Root<S> {
 
     /// Removes old temporary files. See [`Backend::expire_staged`](crate::backend::Backend::expire_staged).
     pub(super) fn expire_staged(&self, before: SystemTime) -> Result<u64> {
+        self.in_its_place("expire")?;
         self.expire_temporaries(before).map_err(|error| fault("expire", &layout::private(), error))
     }
 

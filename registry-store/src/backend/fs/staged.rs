@@ -571,6 +571,7 @@ impl<S: System> Root<S> {
     fn open_data(&self, keys: &SessionKeys, open: &OpenSession) -> Result<(S::File, Parents)> {
         let mut parents = Parents::below(&self.path);
         let path = self.path_of(&keys.data);
+        self.in_its_place("stage")?;
         let opened = match open {
             OpenSession::New => {
                 self.before_writing()?;

@@ -55,6 +55,9 @@ pub(super) fn list_children<S: System>(
     let directory = root.path_of(prefix);
     let found = smallest(root, &directory, limit.saturating_add(1), "", wanted)
         .map_err(|error| fault("list", prefix, error))?;
+    if found.is_empty() {
+        root.in_its_place("list")?;
+    }
     let children = found.into_iter().map(|Found { spelled, is_prefix }| {
         if is_prefix { Child::Prefix(spelled) } else { Child::Object(spelled) }
     });
@@ -125,6 +128,9 @@ impl<S: System> Walk<S> {
                     }
                 }
             }
+        }
+        if keys.is_empty() {
+            self.root.in_its_place("list")?;
         }
         Ok(keys)
     }

@@ -236,8 +236,8 @@ async fn a_session_whose_sync_failed_is_gone() {
     let mut staged = begin(&ground.backend, &keys).await.unwrap();
     staged.append("abc".into()).await.unwrap();
     staged.persist("3".into(), &state("s", 3)).await.unwrap();
-    // The checks of the file come first, then its sync.
-    ground.system.fail_after(1, Errno::IO);
+    // The look at the root and the checks of the file come first, then its sync.
+    ground.system.fail_after(2, Errno::IO);
     let error = staged.promote(&k("blobs/x/data"), 3).await.unwrap_err();
     assert!(ground.system.has_failed());
     assert_eq!(error.kind(), ErrorKind::Io);

@@ -5,6 +5,7 @@ mod fallbacks;
 mod faults;
 mod objects;
 mod order;
+mod rooted;
 mod scripted;
 mod sessions;
 mod walks;
