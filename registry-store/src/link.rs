@@ -85,16 +85,16 @@ pub(crate) async fn read_raw(shared: &Shared, key: &Key) -> Result<Option<Bytes>
     Ok(shared.backend.read_small(key, LIMIT).await?)
 }
 
-/// Deletes the link `key` if it is one to `digest` and there is no object `unless`; says whether it did. `target` is the
-/// link that it relies on.
+/// Deletes the link `key` if it is one to `digest`; where `only_if_gone`, only if the link `target` that it relies on is not
+/// there. Says whether it did.
 pub(crate) async fn delete_if(
     shared: &Shared,
     key: &Key,
     digest: &Digest,
     target: Key,
-    unless: Option<Key>,
+    only_if_gone: bool,
 ) -> Result<bool> {
-    let condition = DeleteIf { holds: content(digest), target: Some(target), unless };
+    let condition = DeleteIf { holds: content(digest), target, only_if_gone };
     Ok(shared.backend.delete_if(key, condition).await?)
 }
 

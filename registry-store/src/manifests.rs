@@ -288,7 +288,7 @@ impl Manifests {
         let manifest = bytes.and_then(|bytes| Manifest::parse_stored(bytes).ok());
         let subject = manifest.as_ref().and_then(Manifest::subject);
 
-        self.tags().remove_all_on(digest, None, removed).await?;
+        self.tags().remove_all_on(digest, false, removed).await?;
         self.shared.backend.delete(std::slice::from_ref(&link)).await?;
         if let Some(subject) = subject.and_then(|subject| subject.digest.known()) {
             self.referrers().forget(subject, digest).await?;
@@ -297,7 +297,7 @@ impl Manifests {
                 self.referrers().record(subject, digest).await?;
             }
         }
-        self.tags().remove_all_on(digest, Some(&link), removed).await
+        self.tags().remove_all_on(digest, true, removed).await
     }
 
     fn tags(&self) -> Tags {

@@ -120,8 +120,11 @@ impl Tags {
                 let _lock = this.shared.backend.lock(scope, LockMode::Exclusive).await?;
                 let found = this.expect(&tag, &precondition).await?;
                 let only_on = found.as_ref();
-                let only_on =
-                    only_on.map(|digest| OnlyOn { digest, unless: None, keeps_entry: false });
+                let only_on = only_on.map(|digest| OnlyOn {
+                    digest,
+                    only_if_gone: false,
+                    keeps_entry: false,
+                });
                 if this.remove(&tag, only_on).await? { Ok(()) } else { Err(this.unknown(&tag)) }
             })
             .await
@@ -193,8 +196,8 @@ impl Tags {
     }
 
     /// Removes every tag that points at a manifest, and tells `removed` of each. The caller holds the
-    /// repository's lock, exclusive. In a second pass, when the manifest's link has gone, a tag on it stays as long as
-    /// there is that link, `unless`: then it was pushed once more.
+    /// repository's lock, exclusive. In a second pass, when the manifest's link has gone, a tag on it stays if that
+    /// link is there: then it was pushed once more.
     ///
     /// A tag's history only tells which tags can be affected; what decides is where the tag points now. So where the
     /// lock does not reach other processes, the first pass leaves the entry for the manifest, by which the second
@@ -209,7 +212,7 @@ impl Tags {
     pub(crate) async fn remove_all_on(
         &self,
         digest: &Digest,
-        unless: Option<&Key>,
+        is_second: bool,
         removed: &mut (dyn FnMut(Tag) + Send),
     ) -> Result<()> {
         let (place, entry) = (self.layout.tags(), RepositoryLayout::tag_index_entry(digest));
@@ -219,22 +222,22 @@ impl Tags {
             let page = backend.list_children_with(&place, &entry, after.as_deref(), MANY).await?;
             // Pushed once more by another process, the entries may be of that push. One that comes behind this look
             // finds the entries that were listed, and looks after them.
-            if let Some(link) = unless.filter(|_| !page.items.is_empty())
-                && backend.head(link).await?.is_some()
+            if is_second
+                && !page.items.is_empty()
+                && backend.head(&self.layout.revision_link(digest)).await?.is_some()
             {
                 return Ok(());
             }
             let mut elsewhere = Vec::new();
             for tag in page.items.iter().filter_map(|(name, _)| name.parse::<Tag>().ok()) {
-                let keeps_entry =
-                    unless.is_none() && !self.shared.backend.medium().locks_reach_processes;
-                let only_on = OnlyOn { digest, unless, keeps_entry };
+                let keeps_entry = !is_second && !self.shared.backend.medium().locks_reach_processes;
+                let only_on = OnlyOn { digest, only_if_gone: is_second, keeps_entry };
                 let current = self.current(&tag).await?;
                 if current == Some(*digest) {
                     if self.remove(&tag, Some(only_on)).await? {
                         removed(tag);
                     }
-                } else if unless.is_none() {
+                } else if !is_second {
                     elsewhere.push(self.layout.tag_current_link(&tag));
                 } else if current.is_none() {
                     self.remove_entries(&tag, &[*digest]).await?;
@@ -283,9 +286,9 @@ impl Tags {
         let mut entries = listing::digests(&self.shared, place, None, usize::MAX).await?.items;
         match only_on {
             None => self.shared.backend.delete(&[current_link]).await?,
-            Some(OnlyOn { digest, unless, keeps_entry }) => {
-                let (unless, target) = (unless.cloned(), self.layout.revision_link(digest));
-                if !link::delete_if(&self.shared, &current_link, digest, target, unless).await? {
+            Some(OnlyOn { digest, only_if_gone, keeps_entry }) => {
+                let (shared, target) = (&self.shared, self.layout.revision_link(digest));
+                if !link::delete_if(shared, &current_link, digest, target, only_if_gone).await? {
                     return Ok(false);
                 }
                 if keeps_entry {
@@ -328,8 +331,7 @@ impl Tags {
         if self.shared.backend.medium().locks_reach_processes {
             return Ok(());
         }
-        let link = self.layout.revision_link(digest);
-        let only_on = OnlyOn { digest, unless: Some(&link), keeps_entry: false };
+        let only_on = OnlyOn { digest, only_if_gone: true, keeps_entry: false };
         self.remove(tag, Some(only_on)).await.map(|_| ())
     }
 
@@ -350,8 +352,8 @@ impl Tags {
 struct OnlyOn<'a> {
     /// At this,
     digest: &'a Digest,
-    /// and there must be no such object.
-    unless: Option<&'a Key>,
+    /// and the manifest's link must be gone.
+    only_if_gone: bool,
     /// The entry of history for it stays, for a second pass.
     keeps_entry: bool,
 }

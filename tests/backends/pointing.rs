@@ -31,9 +31,9 @@ async fn delete_if(
     backend: &dyn Backend,
     key: &Key,
     holds: &'static str,
-    unless: Option<&Key>,
+    (target, only_if_gone): (&Key, bool),
 ) -> Result<bool> {
-    let condition = DeleteIf { holds: holds.into(), unless: unless.cloned(), target: None };
+    let condition = DeleteIf { holds: holds.into(), target: target.clone(), only_if_gone };
     backend.delete_if(key, condition).await
 }
 
@@ -99,16 +99,17 @@ pub(crate) async fn of_many_that_point_if_it_is_absent_one_does(fixture: &Fixtur
 
 pub(crate) async fn what_is_as_expected_is_deleted(fixture: &Fixture) {
     let backend = &*fixture.backend;
-    let (key, other) = (key("a/link"), key("b/link"));
+    let (target, key, other) = (key("target/link"), key("a/link"), key("b/link"));
+    put(backend, &target, "is there, and may be").await;
     put(backend, &key, "expected").await;
     for wrong in ["", "expecte", "expectedd", "Expected"] {
-        assert!(!delete_if(backend, &key, wrong, None).await.unwrap(), "{wrong}");
+        assert!(!delete_if(backend, &key, wrong, (&target, false)).await.unwrap(), "{wrong}");
     }
-    assert!(!delete_if(backend, &other, "", None).await.unwrap());
+    assert!(!delete_if(backend, &other, "", (&target, false)).await.unwrap());
     assert_eq!(read(backend, &key).await, "expected");
-    assert!(delete_if(backend, &key, "expected", None).await.unwrap());
+    assert!(delete_if(backend, &key, "expected", (&target, false)).await.unwrap());
     assert!(!is_there(&*fixture.reopen(), &key).await);
-    assert!(!delete_if(backend, &key, "expected", None).await.unwrap());
+    assert!(!delete_if(backend, &key, "expected", (&target, false)).await.unwrap());
 }
 
 pub(crate) async fn what_points_stays_as_long_as_its_target_is_there(fixture: &Fixture) {
@@ -116,10 +117,10 @@ pub(crate) async fn what_points_stays_as_long_as_its_target_is_there(fixture: &F
     let keys = tag_and_target(backend).await;
     point(backend, &keys, "one", PointIf::Always).await;
     let (key, target) = &keys;
-    assert!(!delete_if(backend, key, "one", Some(target)).await.unwrap());
+    assert!(!delete_if(backend, key, "one", (target, true)).await.unwrap());
     assert_eq!(read(backend, key).await, "one");
     backend.delete(slice::from_ref(target)).await.unwrap();
-    assert!(delete_if(backend, key, "one", Some(target)).await.unwrap());
+    assert!(delete_if(backend, key, "one", (target, true)).await.unwrap());
     assert!(!is_there(backend, key).await);
     // It can be pointed anew at once.
     put(backend, target, "target").await;
@@ -127,8 +128,8 @@ pub(crate) async fn what_points_stays_as_long_as_its_target_is_there(fixture: &F
 }
 
 pub(crate) async fn an_empty_object_is_deleted_if_it_is_expected_empty(fixture: &Fixture) {
-    let (backend, key) = (&*fixture.backend, key("a/link"));
+    let (backend, key, target) = (&*fixture.backend, key("a/link"), key("target/link"));
     backend.put(&key, Bytes::new(), PutMode::Create).await.unwrap();
-    assert!(!delete_if(backend, &key, "x", None).await.unwrap());
-    assert!(delete_if(backend, &key, "", None).await.unwrap());
+    assert!(!delete_if(backend, &key, "x", (&target, false)).await.unwrap());
+    assert!(delete_if(backend, &key, "", (&target, false)).await.unwrap());
 }

@@ -106,10 +106,9 @@ async fn a_delete_on_a_condition_that_is_refused_leaves_no_note() {
             };
             bucket.s3().faults().clear();
             bucket.s3().faults().when(is_late, fault);
-            let unless = Some("docker/target/link".parse().unwrap());
-            let deleted = process
-                .delete_if(&key(), DeleteIf { holds: "x".into(), unless, target: None })
-                .await;
+            let target = "docker/target/link".parse().unwrap();
+            let condition = DeleteIf { holds: "x".into(), target, only_if_gone: true };
+            let deleted = process.delete_if(&key(), condition).await;
             let names = bucket.names();
             assert!(deleted.is_ok() || names == [key().as_str()], "{names:?}");
             assert!(!names.iter().any(|name| name.contains("deleting")), "{names:?}");

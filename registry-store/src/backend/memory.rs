@@ -157,7 +157,7 @@ impl Backend for MemoryBackend {
     async fn delete_if(&self, key: &Key, condition: DeleteIf) -> Result<bool> {
         let mut state = self.state();
         let found = state.objects.get(key).map(|found| found.content.bytes());
-        let hindered = condition.unless.is_some_and(|other| state.objects.contains_key(&other));
+        let hindered = condition.only_if_gone && state.objects.contains_key(&condition.target);
         let holds = found == Some(condition.holds) && !hindered;
         if holds {
             state.objects.remove(key);

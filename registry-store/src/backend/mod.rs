@@ -373,12 +373,12 @@ pub enum Pointed {
 /// When [`Backend::delete_if`] deletes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeleteIf {
-    /// If it holds exactly this,
+    /// If it holds exactly this.
     pub holds: Bytes,
-    /// and its target, this object, is not there.
-    pub unless: Option<Key>,
-    /// Its target, where it may be there: whoever points at that meanwhile is to see that a delete is under way.
-    pub target: Option<Key>,
+    /// What it points at: whoever [points](Backend::point) there meanwhile is to see that a delete is under way.
+    pub target: Key,
+    /// And only if the target is not there.
+    pub only_if_gone: bool,
 }
 
 /// What a [signed address](Backend::signed_url) is good for.

@@ -32,10 +32,7 @@ impl<S: System> Root<S> {
 
     /// See [`Backend::delete_if`](crate::backend::Backend::delete_if). One effect, that of the delete.
     pub(super) fn delete_if(&self, key: &Key, condition: &DeleteIf) -> Result<bool> {
-        let hindered = match &condition.unless {
-            Some(other) => self.head(other)?.is_some(),
-            None => false,
-        };
+        let hindered = condition.only_if_gone && self.head(&condition.target)?.is_some();
         if hindered || !self.holds(key, &condition.holds)? {
             return Ok(false);
         }

@@ -309,8 +309,7 @@ impl Bucket {
     /// notes, which hold up who points there until they are stale. They stay, too, where a request to delete was not
     /// answered, as that may still come to pass.
     pub(super) async fn delete_if(&self, key: &Key, condition: &DeleteIf) -> Result<bool> {
-        let target = condition.target.as_ref().or(condition.unless.as_ref());
-        let notes = self.notes_for(key, target);
+        let notes = self.notes_for(key, &condition.target);
         let text = Bytes::from(key.to_string());
         let deleted = async {
             for note in &notes {
@@ -328,10 +327,10 @@ impl Bucket {
     }
 
     /// The names of the notes that a delete leaves while it is under way.
-    fn notes_for(&self, key: &Key, target: Option<&Key>) -> Vec<String> {
+    fn notes_for(&self, key: &Key, target: &Key) -> Vec<String> {
         let id = self.random_name();
         let on_key = (!self.abilities.delete_if_match).then_some(key);
-        target.into_iter().chain(on_key).map(|on| format!("{}{id}", self.notes_on(on))).collect()
+        [target].into_iter().chain(on_key).map(|on| format!("{}{id}", self.notes_on(on))).collect()
     }
 
     /// Deletes it if all is as it is to be, and tells what may have become of requests to do so.
@@ -344,8 +343,8 @@ impl Bucket {
         if found != condition.holds {
             return Ok((false, Doubt::None));
         }
-        if let Some(target) = &condition.unless {
-            let target = self.requests.head(&self.names.of(target)).await;
+        if condition.only_if_gone {
+            let target = self.requests.head(&self.names.of(&condition.target)).await;
             if target.map_err(Failure::of_a_look)?.is_some() {
                 return Ok((false, Doubt::None));
             }
