@@ -1,44 +1,13 @@
-//! What is in `packaging/`, looked at by the programs that it is for.
+//! The configurations that are packed, and the schema beside real ones.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use registry_tests::registry_process::{program, without_variables};
 use tempfile::TempDir;
 
-pub(crate) fn of_repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(path)
-}
-
-pub(crate) fn text(path: &str) -> String {
-    fs::read_to_string(of_repository(path)).unwrap()
-}
-
-/// Runs it to its end, in which it succeeds, and returns all that it printed.
-pub(crate) fn well(command: &mut Command) -> String {
-    let output = without_variables(command).output();
-    let output = output.expect("systemd, python3 and coreutils are installed");
-    let said = [output.stdout, output.stderr].map(|it| String::from_utf8_lossy(&it).into_owned());
-    assert!(output.status.success(), "{command:?}\n{}\n{}", said[0], said[1]);
-    said.concat()
-}
-
-#[test]
-fn systemd_takes_the_unit_and_finds_it_well_confined() {
-    let place = TempDir::new().unwrap();
-    let unit = place.path().join("registry.service");
-    // The page of the manual comes with a package.
-    let here = text("packaging/systemd/registry.service")
-        .replace("/usr/bin/registry", program().to_str().unwrap())
-        .replace("Documentation=man:registry(1)\n", "");
-    fs::write(&unit, here).unwrap();
-    let said = well(Command::new("systemd-analyze").arg("verify").arg(&unit));
-    assert!(!said.contains("registry.service"), "{said}");
-    // Of 100, and what is not confined at all has 96.
-    let mut security = Command::new("systemd-analyze");
-    well(security.args(["security", "--offline=true", "--threshold=20"]).arg(&unit));
-}
+use super::{of_repository, text, well};
 
 #[test]
 fn every_configuration_that_is_packed_starts_without_a_warning() {
