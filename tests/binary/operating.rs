@@ -34,7 +34,8 @@ fn start(place: &Place) -> (RegistryProcess, SocketAddr) {
     (registry, debug)
 }
 
-fn beside(registry: &mut RegistryProcess, what: &str) -> SocketAddr {
+/// Where a server for operators is.
+pub(crate) fn beside(registry: &mut RegistryProcess, what: &str) -> SocketAddr {
     let line = registry.log_line(&format!("{what} listens on http://"));
     let address = line.rsplit("http://").next().unwrap();
     let end = address.find(|it: char| it != '.' && it != ':' && !it.is_ascii_digit());
