@@ -5,7 +5,9 @@
 //! * whom ([`Who`]): a user, the holder of a client's certificate, the subject of a token of another service, or all
 //!   who are known;
 //! * where ([`Place`]): a repository, all below a prefix, or everywhere;
-//! * what ([`Rights`]): letters, `R` pull, `W` push, `D` delete, `S` the catalog, `M` manage.
+//! * what ([`Rights`]): letters, `R` pull, `W` push, `D` delete, `S` being listed in the catalog, `M` manage.
+//!
+//! Rules can be replaced while they are asked: [`CurrentPolicy`].
 //!
 //! ```
 //! use std::sync::Arc;
@@ -32,16 +34,19 @@
 //! ```
 
 mod authorizer;
-mod place;
+mod current;
 mod rights;
 mod who;
+
+use registry_store::digest::Digest;
 
 use super::{Access, Action};
 
 pub use self::authorizer::PolicyAuthorizer;
-pub use self::place::{NoPlace, Place};
+pub use self::current::CurrentPolicy;
 pub use self::rights::{NoRights, Right, Rights};
 pub use self::who::{Field, Name, Nobody, Who};
+pub use super::place::{NoPlace, Place};
 pub use super::principal::Principal;
 
 /// Rules. The default has none, and allows nothing.
@@ -72,11 +77,30 @@ impl Policy {
         &self.rules
     }
 
+    /// Where the repositories are that the catalog lists for somebody.
+    pub fn listed_for(&self, who: &Principal) -> Vec<Place> {
+        let rules = self.rules.iter().filter(|rule| rule.may.has(Right::Search));
+        let rules = rules.filter(|rule| rule.who.iter().any(|one| one.is(who)));
+        rules.flat_map(|rule| rule.places.iter().cloned()).collect()
+    }
+
+    /// Stands for these rules, and no others: in a token whose holder they cannot be asked about.
+    pub(in crate::auth) fn mark(&self) -> String {
+        let rule = |rule: &Rule| {
+            let who: Vec<String> = rule.who.iter().map(ToString::to_string).collect();
+            let places: Vec<String> = rule.places.iter().map(ToString::to_string).collect();
+            // In quotes, so that no name is taken for two.
+            format!("{who:?} {places:?} {}\n", rule.may)
+        };
+        let rules: String = self.rules.iter().map(rule).collect();
+        Digest::sha256(rules.as_bytes()).hex()
+    }
+
     /// Whether any rule allows this.
     pub fn allows(&self, who: &Principal, access: &Access) -> bool {
         self.rules.iter().any(|rule| {
             let (right, is_there) = match access {
-                Access::Catalog => (Right::Search, rule.places.contains(&Place::Everywhere)),
+                Access::Catalog => (Right::Search, !rule.places.is_empty()),
                 Access::Repository { name, action } => {
                     let right = match action {
                         Action::Pull => Right::Pull,
@@ -134,7 +158,7 @@ mod tests {
         for (who, may) in [
             ("", &["R public/x"][..]),
             ("stranger", &["R public/x", "R shared"]),
-            ("puller", &["R app/a", "R public/x", "R shared"]),
+            ("puller", &["R app/a", "R public/x", "R shared", "S -"]),
             ("pusher", &["R app/a", "W app/a", "R public/x", "R shared"]),
             ("root", &all),
         ] {
@@ -147,6 +171,13 @@ mod tests {
                 assert_eq!(policy.allows(&principal, &access(words)), expected, "{who}: {words}");
             }
             assert!(!Policy::default().allows(&principal, &access("R app/a")));
+            let listed = policy.listed_for(&principal);
+            let expected: &[&str] = match who {
+                "puller" => &["app/**"],
+                "root" => &["**"],
+                _ => &[],
+            };
+            assert_eq!(listed.iter().map(Place::to_string).collect::<Vec<_>>(), expected, "{who}");
         }
     }
 }
