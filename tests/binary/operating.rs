@@ -19,7 +19,7 @@ use crate::failures::{failure, says};
 use crate::listening::push;
 
 /// With a debug server, and more lines at the end.
-fn place(more: &str) -> Place {
+pub(crate) fn place(more: &str) -> Place {
     Place::new(&format!(
         "version: 0.1\n\
          storage:\n  filesystem:\n    rootdirectory: DATA\n  delete: {{enabled: true}}\n\
@@ -35,7 +35,10 @@ fn start(place: &Place) -> (RegistryProcess, SocketAddr) {
 }
 
 fn beside(registry: &mut RegistryProcess, what: &str) -> SocketAddr {
-    let line = registry.log_line(&format!("{what} listens on http://"));
+    address_in(&registry.log_line(&format!("{what} listens on http://")))
+}
+
+pub(crate) fn address_in(line: &str) -> SocketAddr {
     let address = line.rsplit("http://").next().unwrap();
     let end = address.find(|it: char| it != '.' && it != ':' && !it.is_ascii_digit());
     address[..end.unwrap_or(address.len())].parse().unwrap()
@@ -61,14 +64,14 @@ fn with_header(address: SocketAddr, method: &str, target: &str, header: &str) ->
 }
 
 /// A metric's value, by its name and labels as they stand.
-fn figure(debug: SocketAddr, sample: &str) -> Option<f64> {
+pub(crate) fn figure(debug: SocketAddr, sample: &str) -> Option<f64> {
     let metrics = text(&request(debug, "GET", "/metrics"));
     let line = metrics.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
     line.map(|value| value.parse().unwrap())
 }
 
 /// Waits until it is so.
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {
         assert!(Instant::now() < deadline, "expected that {what}");
