@@ -34,17 +34,12 @@ pub(crate) fn start(place: &Place) -> (RegistryProcess, SocketAddr) {
     (registry, debug)
 }
 
-<<<<<<< HEAD
 /// Where a server for operators is.
 pub(crate) fn beside(registry: &mut RegistryProcess, what: &str) -> SocketAddr {
-    let line = registry.log_line(&format!("{what} listens on http://"));
-=======
-fn beside(registry: &mut RegistryProcess, what: &str) -> SocketAddr {
     address_in(&registry.log_line(&format!("{what} listens on http://")))
 }
 
 pub(crate) fn address_in(line: &str) -> SocketAddr {
->>>>>>> opsfix
     let address = line.rsplit("http://").next().unwrap();
     let end = address.find(|it: char| it != '.' && it != ':' && !it.is_ascii_digit());
     address[..end.unwrap_or(address.len())].parse().unwrap()
@@ -484,70 +479,3 @@ fn registryctl_without_a_secret_does_not_start() {
     says(&line, &["registryctl.secretfile", "JOBSERVICE_SECRET"]);
     assert!(!place.data().exists(), "a start that fails leaves nothing behind");
 }
-<<<<<<< HEAD
-=======
-
-#[test]
-fn no_log_metric_or_answer_has_a_secret_in_it() {
-    for (formatter, threshold) in [("text", 1_000_000), ("json", 1), ("logstash", 1_000_000)] {
-        let fails = threshold == 1;
-        let place = place(&format!(
-            "  secret: hunter2\n\
-             log: {{level: debug, formatter: {formatter}}}\n\
-             registryctl: {{addr: 127.0.0.1:0, secretfile: DATA.secret}}\n\
-             health:\n  http: [{{uri: 'http://me:hunter2@127.0.0.1:1/hunter2?key=hunter2', interval: 5ms, \
-             threshold: {threshold}, headers: {{Authorization: [Bearer hunter2]}}}}]\n\
-             notifications:\n  endpoints: [{{name: one, url: 'http://127.0.0.1:1/?key=hunter2', \
-             headers: {{Authorization: [Bearer hunter2]}}}}]\n"
-        ));
-        fs::write(format!("{}.secret", place.data().display()), "hunter2\n").unwrap();
-        let (mut registry, debug) = start(&place);
-        let ctl = beside(&mut registry, "registryctl");
-        let address = registry.address();
-        let mut seen = Vec::new();
-        let mut see = |answer: Answer| {
-            seen.push(answer.headers.join("\n"));
-            seen.push(text(&answer));
-        };
-        until("the check fails", || !fails || request(debug, "GET", "/debug/health").status == 503);
-        for target in [
-            "/v2/app/blobs/uploads/1?_state=hunter2",
-            "/v2/_catalog?token=hunter2&password=hunter2",
-            "/v2/?hunter2",
-            "/v2/?_state%3Dhunter2",
-            "http://me:hunter2@registry.example.com/v2/",
-        ] {
-            for header in [
-                "Authorization: Basic aHVudGVyMjpodW50ZXIy",
-                "Authorization: Bearer hunter2",
-                "Cookie: hunter2",
-                "Referer: http://me:hunter2@registry.example.com/?key=hunter2",
-                "Referer: //me:hunter2@example.com/x",
-                "Referer: me:hunter2@example.com",
-            ] {
-                see(with_header(address, "GET", target, header));
-                see(with_header(ctl, "DELETE", "/api/registry/blob/x", header));
-            }
-        }
-        let mut stream = connect(address);
-        let head = "GET /v2/ HTTP/1.1\r\nHost: me:hunter2@x\r\nConnection: close\r\n\r\n";
-        stream.write_all(head.as_bytes()).unwrap();
-        see(answer(&mut stream, true));
-        let header = "Authorization: Harbor-Secret hunter2";
-        see(with_header(ctl, "DELETE", "/api/registry/blob/x", header));
-        for target in ["/metrics", "/debug/health", "/debug/ready", "/debug/readonly"] {
-            see(request(debug, "GET", target));
-        }
-        registry.signal(Signal::TERM);
-        let (output, log) = registry.ended_with_output();
-        assert!(output.contains("_catalog") && !log.is_empty(), "{output}\n{log}");
-        seen.extend([output, log]);
-        for text in seen {
-            for secret in ["hunter2", "aHVudGVyMjpodW50ZXIy"] {
-                let found = text.lines().find(|line| line.contains(secret));
-                assert_eq!(found, None, "{formatter}");
-            }
-        }
-    }
-}
->>>>>>> opsfix

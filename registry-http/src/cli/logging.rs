@@ -24,7 +24,6 @@ use super::Failure;
 /// The variable that chooses what is logged, as everywhere in Rust.
 pub(super) const FILTER: &str = "RUST_LOG";
 
-<<<<<<< HEAD
 /// How much is logged, which can be changed.
 #[derive(Debug)]
 pub(super) struct Level {
@@ -46,12 +45,6 @@ impl Level {
 
 const fn directives(level: Option<LogLevel>) -> &'static str {
     match level {
-=======
-/// Logs as the environment says, or else the configuration. A line that cannot be written is lost, and no more.
-pub(super) fn to_stderr(log: &Log, writer: BoxMakeWriter) -> Result<(), Failure> {
-    let directives = env::var(FILTER).unwrap_or_default();
-    let default = match log.level {
->>>>>>> opsfix
         // What libraries have to say of each frame of HTTP/2 is not meant.
         Some(LogLevel::Debug) => "info,registry=debug,registry_http=debug,registry_store=debug",
         Some(level) => level.as_str(),
@@ -59,8 +52,8 @@ pub(super) fn to_stderr(log: &Log, writer: BoxMakeWriter) -> Result<(), Failure>
     }
 }
 
-/// Logs as the environment says, or else the configuration.
-pub(super) fn to_stderr(log: &Log) -> Result<Level, Failure> {
+/// Logs as the environment says, or else the configuration. A line that cannot be written is lost, and no more.
+pub(super) fn to_stderr(log: &Log, writer: BoxMakeWriter) -> Result<Level, Failure> {
     let chosen = env::var(FILTER).unwrap_or_default();
     let is_fixed = !chosen.is_empty();
     let directives = if is_fixed { &chosen } else { directives(log.level) };
@@ -69,18 +62,11 @@ pub(super) fn to_stderr(log: &Log) -> Result<Level, Failure> {
             "{FILTER}={directives}: {error}; expected levels such as info, or registry_http=debug,info"
         ))
     })?;
-<<<<<<< HEAD
     let (filter, handle) = reload::Layer::new(filter);
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    // To tell of what cannot be written it would write, and panic where that cannot be.
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).log_internal_errors(false);
     let lines = match log.formatter {
         Formatter::Text => lines
-=======
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
-    // To tell of what cannot be written it would write, and panic where that cannot be.
-    let subscriber = subscriber.log_internal_errors(false);
-    match log.formatter {
-        Formatter::Text => subscriber
->>>>>>> opsfix
             .with_ansi(io::stderr().is_terminal() && log.fields.is_empty())
             .event_format(Text { format: Format::default(), fields: log.fields.clone() })
             .boxed(),
