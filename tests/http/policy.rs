@@ -177,7 +177,9 @@ async fn what_everybody_may_needs_no_credentials_but_bad_ones_do_not_count_as_no
         assert_eq!(answer.header("www-authenticate"), "Basic realm=\"r\"");
     }
     let wrong = format!("Basic {}", BASE64_STANDARD.encode("reader:wrong"));
-    for given in [wrong.as_str(), "Bearer x.y.z", "Basic !"] {
+    let [no_password, no_name] = ["reader:", ":secret"].map(|it| BASE64_STANDARD.encode(it));
+    let [no_password, no_name] = [no_password, no_name].map(|it| format!("Basic {it}"));
+    for given in [wrong.as_str(), &no_password, &no_name, "Bearer x.y.z", "Basic !"] {
         assert_eq!(registry.status(pull, Some(given)).await, 401, "{given}");
     }
     // Who is known may what everybody may.
@@ -256,6 +258,9 @@ async fn a_client_goes_by_its_certificate_where_it_brings_nothing_else() {
     for (service, name, given, request, status) in [
         (&sees, Some("builder"), None, "POST /v2/app/blobs/uploads/", 202),
         (&sees, Some("builder"), None, "GET /v2/", 200),
+        // What skopeo and podman send if nobody has logged in.
+        (&sees, Some("builder"), Some("Basic Og==".to_owned()), "POST /v2/app/blobs/uploads/", 202),
+        (&sees, None, Some("Basic Og==".to_owned()), "GET /v2/app/tags/list", 401),
         (&sees, Some("builder"), None, "GET /v2/zoo/tags/list", 403),
         (&sees, Some("other"), None, "GET /v2/app/tags/list", 403),
         (&sees, None, None, "GET /v2/app/tags/list", 401),

@@ -66,21 +66,27 @@ impl Credentials {
     }
 
     /// Who it is, by the head of his request.
+    ///
+    /// skopeo and podman send `Basic` with an empty name and an empty password where they are asked for one and nobody
+    /// has logged in. That says as little as no header at all, and to refuse it would keep them from what everybody may
+    /// pull. One of the two alone is somebody who tries to log in.
     pub(super) async fn of(&self, head: &Parts) -> Result<Presented, BodyError> {
         if !has_credentials(head) {
-            let certificate = head.extensions.get::<ClientCertificate>();
-            let certificate = certificate.filter(|_| self.certificates).cloned().map(Box::new);
-            let who = certificate.map_or(Principal::Anonymous, Principal::Certificate);
-            return Ok(Presented::By(who));
+            return Ok(Presented::By(self.without_credentials(head)));
         }
         match basic_credentials(head) {
-            // What skopeo and podman send if nobody has logged in.
             Some(it) if it.name.is_empty() && it.password.is_empty() => {
-                Ok(Presented::By(Principal::Anonymous))
+                Ok(Presented::By(self.without_credentials(head)))
             }
             Some(it) => self.by_password(&it.name, &it.password).await,
             None => Ok(Presented::Refused),
         }
+    }
+
+    fn without_credentials(&self, head: &Parts) -> Principal {
+        let certificate = head.extensions.get::<ClientCertificate>();
+        let certificate = certificate.filter(|_| self.certificates).cloned().map(Box::new);
+        certificate.map_or(Principal::Anonymous, Principal::Certificate)
     }
 
     /// Who it is, by a name and a password.
