@@ -1,8 +1,8 @@
 //! Who may do what, and tokens of our own, as the configuration says.
 #![expect(clippy::disallowed_methods, reason = "reads and makes a key before anything is served")]
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::process;
@@ -78,6 +78,10 @@ fn token_service(
         ))
     })?;
     let key = SigningKey::from_pem(&pem).map_err(failure)?;
+    // One that does not do is told of in one line, and this is not it.
+    if fs::metadata(file).is_ok_and(|it| it.mode() & 0o077 != 0) {
+        warn!("{}: others can read the key that tokens are signed with", file.display());
+    }
     let mut issuer = Issuer::new(key, &wanted.issuer, &wanted.service, options);
     issuer.lifetime = wanted.lifetime;
     issuer.refresh_lifetime = wanted.refresh_lifetime;
@@ -89,18 +93,11 @@ fn token_service(
 
 /// What the file holds. One that is not there is made, with a new key, for this user alone.
 fn key_in(file: &Path) -> io::Result<Vec<u8>> {
-    match File::open(file) {
+    match fs::read(file) {
         Err(error) if error.kind() == ErrorKind::NotFound => make(file)?,
-        Err(error) => return Err(error),
-        Ok(_) => {}
+        read => return read,
     }
-    let mut opened = File::open(file)?;
-    if opened.metadata()?.mode() & 0o077 != 0 {
-        warn!("{}: others can read the key that tokens are signed with", file.display());
-    }
-    let mut pem = Vec::new();
-    opened.read_to_end(&mut pem)?;
-    Ok(pem)
+    fs::read(file)
 }
 
 /// Order: another file gets the key, whole and durable → it gets the name, if none has it yet. Of two processes that start
