@@ -1,6 +1,7 @@
 //! The program `registry`, as a user starts it.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod access;
 mod authenticating;
 mod configuring;
 mod describing;
@@ -14,6 +15,7 @@ mod referrers;
 mod s3;
 mod scale;
 mod scrub;
+mod secrets;
 mod sockets;
 mod starting;
 mod tls;
