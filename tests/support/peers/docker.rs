@@ -1,7 +1,7 @@
 //! [`Docker`]: the client, a daemon of its own, and what that runs containers with.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -29,6 +29,11 @@ impl Docker {
         let containerd = start_containerd(home.path());
         let daemon = start_daemon(home.path());
         Self { daemon, containerd, home }
+    }
+
+    /// A path in its home.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
     }
 
     /// Runs the client, whatever comes of it.

@@ -3,6 +3,7 @@
 mod buildah;
 mod containers;
 mod context;
+mod curl;
 mod distribution;
 mod docker;
 mod garage;
@@ -17,6 +18,7 @@ mod skopeo;
 pub use buildah::Buildah;
 pub use containers::Containers;
 pub use context::Context;
+pub use curl::Curl;
 pub use distribution::Distribution;
 pub use docker::Docker;
 pub use garage::Garage;
