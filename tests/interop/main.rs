@@ -11,6 +11,7 @@ mod comparing;
 mod configuring;
 mod distribution;
 mod docker;
+mod documents;
 mod each;
 mod exchange;
 mod full_disk;

@@ -1,23 +1,22 @@
-//! What is in `packaging/` and `docs/`, looked at by the programs that it is for.
+//! What is in `packaging/`, looked at by the programs that it is for.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use registry_tests::registry_process::{program, without_variables};
 use tempfile::TempDir;
 
-fn of_repository(path: &str) -> PathBuf {
+pub(crate) fn of_repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(path)
 }
 
-fn text(path: &str) -> String {
+pub(crate) fn text(path: &str) -> String {
     fs::read_to_string(of_repository(path)).unwrap()
 }
 
 /// Runs it to its end, in which it succeeds, and returns all that it printed.
-fn well(command: &mut Command) -> String {
+pub(crate) fn well(command: &mut Command) -> String {
     let output = without_variables(command).output();
     let output = output.expect("systemd, python3 and coreutils are installed");
     let said = [output.stdout, output.stderr].map(|it| String::from_utf8_lossy(&it).into_owned());
@@ -126,59 +125,4 @@ fn the_schema_takes_real_configurations_and_refuses_wrong_ones() {
         let expected = format!("{} {word}", path.display());
         assert!(line.starts_with(&expected), "expected {expected}, found {line}");
     }
-}
-
-/// The blocks that are for a shell, one after the other in one.
-fn commands(page: &str) -> String {
-    let mut script = String::from("set -eu -o pipefail\n");
-    let mut is_command = false;
-    for line in page.lines() {
-        match line {
-            "```sh" => is_command = true,
-            "```" => is_command = false,
-            _ if is_command => script.extend([line, "\n"]),
-            _ => {}
-        }
-    }
-    script
-}
-
-/// Follows a page word for word, in a directory of its own and at a free port.
-fn follow(page: &str, place: &Path) -> String {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let script = commands(&text(page)).replace("127.0.0.1:5000", &format!("127.0.0.1:{free}"));
-    let path = std::env::var("PATH").unwrap();
-    let here = program().parent().unwrap().display();
-    // Whatever becomes of it, what it started ends with it.
-    let script = format!("trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{script}");
-    let mut shell = Command::new("timeout");
-    shell.args(["120", "bash", "-c", &script]).current_dir(place);
-    well(shell.env("PATH", format!("{here}:{path}")))
-}
-
-#[test]
-fn the_page_for_those_who_come_from_distribution_can_be_followed() {
-    let place = TempDir::new().unwrap();
-    let said = follow("docs/from-distribution.md", place.path());
-    for part in [
-        "storage.delete.enabled: true  # REGISTRY_STORAGE_DELETE_ENABLED\n",
-        "http.secret: (hidden)  # config.yml:12\n",
-        "a layer",
-        "another layer",
-    ] {
-        assert!(said.contains(part), "{part:?} in {said}");
-    }
-}
-
-#[test]
-fn the_page_for_those_who_have_harbor_can_be_followed() {
-    let place = TempDir::new().unwrap();
-    let config = place.path().join("common/config/registry");
-    fs::create_dir_all(&config).unwrap();
-    let real = text("registry-http/src/config/tests/real/harbor-compose.yml");
-    fs::write(config.join("config.yml"), real).unwrap();
-    let said = follow("docs/under-harbor.md", place.path());
-    assert!(said.contains("auth.htpasswd.realm: harbor-registry-basic-realm"), "{said}");
-    assert!(said.contains("{\"repositories\":[]}"), "{said}");
-    assert!(!said.contains("hunter2"), "{said}");
 }
