@@ -12,6 +12,7 @@ mod listening;
 mod notifying;
 mod operating;
 mod referrers;
+mod reloading;
 mod s3;
 mod scale;
 mod scrub;

@@ -34,6 +34,7 @@ pub(crate) fn start(place: &Place) -> (RegistryProcess, SocketAddr) {
     (registry, debug)
 }
 
+/// Where a server for operators is.
 pub(crate) fn beside(registry: &mut RegistryProcess, what: &str) -> SocketAddr {
     let line = registry.log_line(&format!("{what} listens on http://"));
     let address = line.rsplit("http://").next().unwrap();

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use registry_http::auth::Authorizer;
 use registry_http::auth::credentials::Credentials;
 use registry_http::auth::issuer::{Issuer, SigningKey, TokenService};
-use registry_http::auth::policy::{Policy, PolicyAuthorizer};
+use registry_http::auth::policy::{CurrentPolicy, PolicyAuthorizer};
 use registry_http::config::{AccessControl, Auth, OwnTokens};
 use registry_store::options::StoreOptions;
 use tracing::{info, warn};
@@ -23,6 +23,8 @@ use super::{Failure, authentication};
 pub(super) struct Guard {
     pub(super) authorizer: Arc<dyn Authorizer>,
     pub(super) tokens: Option<Arc<TokenService>>,
+    /// The rules, which can be replaced.
+    pub(super) policy: CurrentPolicy,
 }
 
 /// Reads the files of users and keys; what is wrong with them keeps the program from starting.
@@ -31,7 +33,7 @@ pub(super) fn guard(
     auth: Option<&Said<Auth>>,
     options: &StoreOptions,
 ) -> Result<Guard, Failure> {
-    let policy = Arc::new(access.value.policy.clone());
+    let policy = CurrentPolicy::from(access.value.policy.clone());
     let mut credentials = Credentials::none();
     if access.value.certificates {
         credentials = credentials.with_certificates();
@@ -39,11 +41,15 @@ pub(super) fn guard(
     if let Some(Said { value: Auth::Htpasswd { path, .. }, by }) = auth {
         credentials = credentials.with_users(Arc::new(authentication::users(path, by, options)?));
     }
-    let authorizer = PolicyAuthorizer::new(Arc::clone(&policy), credentials.clone());
+    let authorizer = PolicyAuthorizer::new(policy.clone(), credentials.clone());
     if let Some(wanted) = &access.value.tokens {
-        let service = token_service(wanted, &access.by, credentials, policy, options)?;
+        let service = token_service(wanted, &access.by, credentials, policy.clone(), options)?;
         let authorizer = authorizer.with_own_tokens(service.verifier(), service.challenge());
-        return Ok(Guard { authorizer: Arc::new(authorizer), tokens: Some(Arc::new(service)) });
+        return Ok(Guard {
+            authorizer: Arc::new(authorizer),
+            tokens: Some(Arc::new(service)),
+            policy,
+        });
     }
     let authorizer = match auth {
         Some(Said { value: Auth::Htpasswd { realm, .. }, by }) => authorizer
@@ -55,14 +61,14 @@ pub(super) fn guard(
         }
         Some(Said { value: Auth::Silly { .. }, .. }) | None => authorizer,
     };
-    Ok(Guard { authorizer: Arc::new(authorizer), tokens: None })
+    Ok(Guard { authorizer: Arc::new(authorizer), tokens: None, policy })
 }
 
 fn token_service(
     wanted: &OwnTokens,
     by: &str,
     credentials: Credentials,
-    policy: Arc<Policy>,
+    policy: CurrentPolicy,
     options: &StoreOptions,
 ) -> Result<TokenService, Failure> {
     let file = &wanted.key;

@@ -8,46 +8,74 @@ use registry_http::config::{Formatter, Log, LogLevel};
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::{DefaultFields, Format, Writer};
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
-use tracing_subscriber::registry::{LookupSpan, Scope};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::registry::{LookupSpan, Registry, Scope};
+use tracing_subscriber::reload::{self, Handle};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, registry};
 
 use super::Failure;
 
 /// The variable that chooses what is logged, as everywhere in Rust.
 pub(super) const FILTER: &str = "RUST_LOG";
 
-/// Logs as the environment says, or else the configuration.
-pub(super) fn to_stderr(log: &Log) -> Result<(), Failure> {
-    let directives = env::var(FILTER).unwrap_or_default();
-    let default = match log.level {
+/// How much is logged, which can be changed.
+#[derive(Debug)]
+pub(super) struct Level {
+    filter: Handle<EnvFilter, Registry>,
+    /// The environment chooses, and nothing else.
+    is_fixed: bool,
+}
+
+impl Level {
+    /// From now on so much is logged. `false` if the environment says otherwise.
+    pub(super) fn set(&self, level: Option<LogLevel>) -> Result<bool, String> {
+        if self.is_fixed {
+            return Ok(false);
+        }
+        self.filter.reload(EnvFilter::new(directives(level))).map_err(|error| error.to_string())?;
+        Ok(true)
+    }
+}
+
+const fn directives(level: Option<LogLevel>) -> &'static str {
+    match level {
         // What libraries have to say of each frame of HTTP/2 is not meant.
         Some(LogLevel::Debug) => "info,registry=debug,registry_http=debug,registry_store=debug",
         Some(level) => level.as_str(),
         None => "info",
-    };
-    let directives = if directives.is_empty() { default } else { &directives };
+    }
+}
+
+/// Logs as the environment says, or else the configuration.
+pub(super) fn to_stderr(log: &Log) -> Result<Level, Failure> {
+    let chosen = env::var(FILTER).unwrap_or_default();
+    let is_fixed = !chosen.is_empty();
+    let directives = if is_fixed { &chosen } else { directives(log.level) };
     let filter = EnvFilter::try_new(directives).map_err(|error| {
         Failure::usage(format!(
             "{FILTER}={directives}: {error}; expected levels such as info, or registry_http=debug,info"
         ))
     })?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    match log.formatter {
-        Formatter::Text => subscriber
+    let (filter, handle) = reload::Layer::new(filter);
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    let lines = match log.formatter {
+        Formatter::Text => lines
             .with_ansi(io::stderr().is_terminal() && log.fields.is_empty())
             .event_format(Text { format: Format::default(), fields: log.fields.clone() })
-            .init(),
-        formatter => subscriber
+            .boxed(),
+        formatter => lines
             .with_ansi(false)
             .fmt_fields(JsonFields)
             .event_format(Json { names: Names::of(formatter), fields: log.fields.clone() })
-            .init(),
-    }
-    Ok(())
+            .boxed(),
+    };
+    registry().with(lines.with_filter(filter)).init();
+    Ok(Level { filter: handle, is_fixed })
 }
 
 /// The usual lines, with the fields of the configuration at their ends.

@@ -3,6 +3,7 @@
 mod access;
 mod authentication;
 mod config;
+mod configured;
 mod data_directory;
 mod describe;
 mod flags;
@@ -49,7 +50,8 @@ use registry_http::config::{Log, LogLevel};
                   REGISTRY_CONFIGURATION_PATH names a configuration where no argument does; any REGISTRY_A_B_C=value sets \
                   its key a.b.c to that YAML, with and without a file. Flags win over variables, these over the file.\n\
                   SIGTERM or SIGINT finishes the requests in flight and ends; a second one ends at once. SIGHUP reads \
-                  certificates again, as a change of their files does."
+                  the configuration and certificates again: the level of the log, read-only and the rules of access are \
+                  in force at once, the rest after a restart."
 )]
 struct CommandLine {
     #[command(subcommand)]
@@ -182,7 +184,7 @@ fn warn(line: impl fmt::Display) {
 
 /// Logs as the environment says, or else at this level.
 fn log_to_stderr(level: Option<LogLevel>) -> Result<(), Failure> {
-    logging::to_stderr(&Log { level, ..Log::default() })
+    logging::to_stderr(&Log { level, ..Log::default() }).map(drop)
 }
 
 #[cfg(test)]

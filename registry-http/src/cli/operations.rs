@@ -97,7 +97,11 @@ pub(super) type Served = Observe<Gate<RegistryService>>;
 
 impl Operations {
     /// `driver` is what the storage is called in metrics.
-    pub(super) async fn prepare(wanted: Wanted, driver: &'static str) -> Result<Self, Failure> {
+    pub(super) async fn prepare(
+        wanted: Wanted,
+        driver: &'static str,
+        options: &Options,
+    ) -> Result<Self, Failure> {
         let debug = match &wanted.debug {
             Some(address) => Some(bind(address, "the debug server").await?),
             None => None,
@@ -118,7 +122,7 @@ impl Operations {
             metrics: Arc::new(Metrics::new(driver)),
             health: Health::default(),
             suspicion: Suspicion::default(),
-            read_only: ReadOnlySwitch::default(),
+            read_only: options.read_only_switch.clone(),
         })
     }
 
@@ -159,12 +163,11 @@ impl Operations {
     pub(super) fn start(
         self,
         store: &Store,
-        mut options: Options,
+        options: Options,
         notifications: Option<Arc<Notifications>>,
     ) -> Result<(Served, Ended), Failure> {
         let may_write = !options.read_only;
         let prefix = options.path_prefix.clone();
-        options.read_only_switch = self.read_only.clone();
         let storage = StorageProbe::new(store.clone(), self.suspicion.clone(), may_write);
         self.begin_checks(&storage)?;
         self.add_figures(store, notifications);

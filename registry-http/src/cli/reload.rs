@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
-use tracing::{info, warn};
+use tracing::{error, info};
 
 use super::Failure;
 
@@ -14,12 +14,12 @@ pub(super) trait Reload: Send + Sync + 'static {
     /// What it is, for the log: `certificates`.
     fn name(&self) -> &'static str;
 
-    /// Reads it again. Blocks. `false` if it is as it was.
+    /// Reads it again. Blocks. Returns what came of it, for the log.
     ///
     /// # Errors
     ///
     /// If what is there now does not do, in one line without secrets; then what was in force stays.
-    fn reload(&self) -> Result<bool, String>;
+    fn reload(&self) -> Result<String, String>;
 }
 
 impl fmt::Debug for dyn Reload {
@@ -43,10 +43,9 @@ pub(super) async fn at_each(mut signal: Signal, all: Vec<Arc<dyn Reload>>) {
         for one in &all {
             let (name, one) = (one.name(), Arc::clone(one));
             match spawn_blocking(move || one.reload()).await {
-                Ok(Ok(true)) => info!("SIGHUP: {name}: read again, and in force"),
-                Ok(Ok(false)) => info!("SIGHUP: {name}: as before"),
-                Ok(Err(error)) => warn!("SIGHUP: {name}: what was in force stays: {error}"),
-                Err(error) => warn!("SIGHUP: {name}: what was in force stays: {error}"),
+                Ok(Ok(outcome)) => info!("SIGHUP: {name}: {outcome}"),
+                Ok(Err(error)) => error!("SIGHUP: {name}: what was in force stays: {error}"),
+                Err(error) => error!("SIGHUP: {name}: what was in force stays: {error}"),
             }
         }
     }

@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use super::configured::{Configured, Live};
 use super::flags::Flags;
 use super::listening::{self, At, Listening};
 use super::operations::Operations;
@@ -55,23 +56,28 @@ pub(super) struct Arguments {
 pub(super) fn run(file: Option<&Path>, flags: &Flags) -> Result<(), Failure> {
     raise_limit_of_files();
     let mut settings = settings::settle(file, flags)?;
-    logging::to_stderr(settings.operations.log())?;
-    for warning in &settings.warnings {
+    let level = logging::to_stderr(settings.operations.log())?;
+    for warning in &settings.loaded.warnings {
         warn!("{warning}");
     }
+    let mut policy = None;
     if let Some(wanted) = &settings.access {
         let guard = access::guard(wanted, settings.auth.as_ref(), &settings.store)?;
         settings.options.authorizer = Some(guard.authorizer);
         settings.options.tokens = guard.tokens;
+        policy = Some(guard.policy);
     } else if let Some(auth) = &settings.auth {
         let authorizer = authentication::authorizer(auth, &settings.store)?;
         settings.options.authorizer = Some(authorizer);
     }
+    let switch = settings.options.read_only_switch.clone();
+    let read_only = Some(switch).filter(|_| !settings.options.read_only);
+    let live = Live { level, read_only, policy };
     let runtime = runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
-    let outcome = runtime.block_on(serve_until_told(settings));
+    let outcome = runtime.block_on(serve_until_told(settings, live));
     // Shut down, it would drop what still runs, and let go of locks between processes while a system call that was
     // made under one is still under way. The end of the process ends all of it together.
     mem::forget(runtime);
@@ -86,10 +92,13 @@ fn raise_limit_of_files() {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limits.maximum, ..limits });
 }
 
-async fn serve_until_told(mut settings: Settings) -> Result<(), Failure> {
+async fn serve_until_told(mut settings: Settings, live: Live) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
     let hangup = reload::hangup()?;
     let mut reloads: Vec<Arc<dyn Reload>> = Vec::new();
+    if let Some(file) = settings.file {
+        reloads.push(Arc::new(Configured::new(file, settings.loaded, live)));
+    }
     let tls = settings.tls.as_ref().map(load_tls).transpose()?;
     if let Some(tls) = &tls {
         reloads.push(Arc::new(Certificates(tls.clone())));
@@ -98,7 +107,7 @@ async fn serve_until_told(mut settings: Settings) -> Result<(), Failure> {
     tokio::spawn(reload::at_each(hangup, reloads));
     let Listening { sockets, at, file: _file } = listening::listen(&settings.place).await?;
     let driver = settings.data.driver();
-    let operations = Operations::prepare(settings.operations, driver).await?;
+    let operations = Operations::prepare(settings.operations, driver, &settings.options).await?;
     let purpose = if settings.options.read_only { Purpose::ReadOnly } else { Purpose::Serve };
     let opening = storage::open(settings.data, purpose);
     let Opened { backend, place, bucket } = tokio::select! {
@@ -181,8 +190,9 @@ impl Reload for Certificates {
         "certificates"
     }
 
-    fn reload(&self) -> Result<bool, String> {
-        self.0.reload().map_err(|error| error.to_string())
+    fn reload(&self) -> Result<String, String> {
+        let has_changed = self.0.reload().map_err(|error| error.to_string())?;
+        Ok(if has_changed { "read again, and in force" } else { "as before" }.to_owned())
     }
 }
 

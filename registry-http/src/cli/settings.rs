@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use registry_http::Options;
 use registry_http::config::{
-    self, AccessControl, Auth, Configuration, Driver, Loaded, PATH_VARIABLE, Problem,
+    self, AccessControl, Auth, Configuration, Driver, Loaded, PATH_VARIABLE,
 };
 use registry_http::serve::Limits;
 use registry_http::serve::tls::TlsOptions;
@@ -41,8 +41,9 @@ pub(super) struct Settings {
     pub(super) operations: operations::Wanted,
     /// Webhooks, if there are any.
     pub(super) notifications: Option<Wanted>,
-    /// What has no effect, to be told of.
-    pub(super) warnings: Vec<Problem>,
+    /// The file of the configuration, if there is one, and all that was read.
+    pub(super) file: Option<PathBuf>,
+    pub(super) loaded: Loaded,
 }
 
 /// Where bytes are kept.
@@ -67,7 +68,8 @@ impl Data {
 /// Puts the flags over the configuration. Without a file, and without a variable that names one, the variables are laid
 /// over the defaults of this program.
 pub(super) fn settle(file: Option<&Path>, flags: &Flags) -> Result<Settings, Failure> {
-    let loaded = load(file)?;
+    let file = named(file);
+    let loaded = load(file.as_deref())?;
     let configuration = &loaded.configuration;
     let mut options = configuration.options();
     options.read_only |= flags.read_only;
@@ -94,7 +96,8 @@ pub(super) fn settle(file: Option<&Path>, flags: &Flags) -> Result<Settings, Fai
         limits,
         store: store_options(configuration),
         operations: operations::Wanted::of(configuration, |key| by(&loaded, key)),
-        warnings: loaded.warnings,
+        file,
+        loaded,
     })
 }
 
@@ -125,8 +128,13 @@ pub(super) fn data_of(file: Option<&Path>, root: Option<&Path>) -> Result<Data, 
 
 /// The configuration: of this file, of the one that a variable names, or of the variables alone.
 pub(super) fn load(file: Option<&Path>) -> Result<Loaded, Failure> {
-    let named = env::var_os(PATH_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
-    config::read(file.or(named.as_deref()), env::vars_os()).map_err(Failure::new)
+    config::read(named(file).as_deref(), env::vars_os()).map_err(Failure::new)
+}
+
+/// This file, or the one that a variable names.
+fn named(file: Option<&Path>) -> Option<PathBuf> {
+    let by_variable = || env::var_os(PATH_VARIABLE).filter(|path| !path.is_empty());
+    file.map(Path::to_owned).or_else(|| by_variable().map(PathBuf::from))
 }
 
 fn data(loaded: &Loaded, root: Option<&Path>) -> Result<Data, Failure> {

@@ -298,6 +298,14 @@ fn named(key: &str) -> String {
     alias.unwrap_or_else(|| key.to_owned())
 }
 
+/// The other name of a key of the table, if it has one.
+pub(super) fn second_name(key: &str) -> Option<String> {
+    ALIASES.iter().find_map(|(alias, name)| {
+        let rest = key.strip_prefix(name)?;
+        rest.starts_with('.').then(|| format!("{alias}{rest}"))
+    })
+}
+
 /// How many names `key` has behind `path`; none if it does not begin with it.
 fn begins(key: &str, path: &[&str]) -> Option<usize> {
     let mut names = key.split('.');

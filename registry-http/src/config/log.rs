@@ -78,7 +78,7 @@ impl Section {
 
 impl LogLevel {
     /// In the words of the file.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",
             Self::Warn => "warn",

@@ -13,6 +13,7 @@
 mod access;
 mod address;
 mod auth;
+mod changes;
 mod check;
 mod configuration;
 mod debug;
@@ -84,6 +85,12 @@ impl Loaded {
     /// Where the value of a key comes from, such as `storage.delete.enabled`; `None` if it is the default.
     pub fn origin(&self, key: &str) -> Option<&Origin> {
         self.document.find(key).map(|entry| &entry.origin)
+    }
+
+    /// The keys that say something else there than here, as the other calls them; not what they say, which may be secret.
+    /// The order is that of the table of keys.
+    pub fn changes(&self, other: &Self) -> Vec<String> {
+        changes::between(&self.document, &other.document)
     }
 
     /// Every key that counts, with its value and where that comes from; secrets are hidden. Flags are not in it.

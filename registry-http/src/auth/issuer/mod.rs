@@ -3,7 +3,7 @@
 //! It speaks what clients of images do: Docker's token flow, by GET, and its OAuth 2 flow, by POST (`grant_type` of
 //! `password` and `refresh_token`). The answer to a request for more than is allowed is a token for what is: it is for
 //! the registry to refuse. A token names its holder (`sub`), what he may do (`access`), and a key by its RFC 7638
-//! thumbprint (`kid`).
+//! thumbprint (`kid`); that of a certificate's holder also the rules it was made by (`rules`, a digest of them).
 //!
 //! Who asks for it (`offline_token=true`, `access_type=offline`) and gave a password gets a second token, which serves to
 //! fetch others in place of the password. It is of an audience of its own, so that no registry takes it, and good until
@@ -53,7 +53,7 @@ use time::format_description::well_known::Rfc3339;
 
 use self::request::Fields;
 use super::credentials::{Credentials, Presented};
-use super::policy::Policy;
+use super::policy::CurrentPolicy;
 use super::principal::Principal;
 use super::token::{Challenge, KIND_USER, TokenVerifier, TrustedKeys};
 
@@ -79,7 +79,7 @@ pub struct Issuer {
 pub struct TokenService {
     issuer: Issuer,
     credentials: Credentials,
-    policy: Arc<Policy>,
+    policy: CurrentPolicy,
     refresh: TokenVerifier,
     /// The path that it is asked at, behind the [prefix](crate::Options::path_prefix). Default: `/token`.
     pub path: String,
@@ -174,7 +174,7 @@ impl Issuer {
 
 impl TokenService {
     /// Makes the tokens of `issuer` for whom `credentials` know, of what `policy` allows them.
-    pub fn new(issuer: Issuer, credentials: Credentials, policy: impl Into<Arc<Policy>>) -> Self {
+    pub fn new(issuer: Issuer, credentials: Credentials, policy: impl Into<CurrentPolicy>) -> Self {
         let refresh = issuer.verifier(issuer.refresh_audience());
         let (path, realm) = ("/token".to_owned(), None);
         Self { issuer, credentials, policy: policy.into(), refresh, path, realm }
@@ -263,10 +263,14 @@ impl TokenService {
     ) -> Result<Value, NoToken> {
         let Issuer { service, lifetime, refresh_lifetime, .. } = &self.issuer;
         let now = self.issuer.clock.now();
-        let granted = fields.granted(&self.policy, who);
+        let policy = self.policy.get();
+        let granted = fields.granted(&policy, who);
         let scope = scope_of(&granted);
-        let access = json!({ "access": granted });
-        let token = self.issuer.token(service, who, now, *lifetime, access)?;
+        let mut claims = json!({ "access": granted });
+        if matches!(who, Principal::Certificate(_)) {
+            claims["rules"] = policy.mark().into();
+        }
+        let token = self.issuer.token(service, who, now, *lifetime, claims)?;
         let issued_at =
             OffsetDateTime::from_unix_timestamp(since_1970(now).try_into().unwrap_or(0))
                 .ok()

@@ -9,8 +9,10 @@ use registry_store::options::SystemRandom;
 
 use super::*;
 use crate::auth::credentials::Users;
-use crate::auth::policy::Rule;
+use crate::auth::policy::{Policy, PolicyAuthorizer, Rule};
 use crate::auth::token::TokenError;
+use crate::auth::{Access, Action, Authorizer as _, Denial};
+use crate::peer::ClientCertificate;
 
 /// A clock that a test sets.
 #[derive(Debug)]
@@ -158,4 +160,55 @@ async fn who_is_not_known_by_password_gets_nothing_to_fetch_tokens_with() {
         };
         assert_eq!(found, what, "{bad}");
     }
+}
+
+/// Whether who has `token` may pull `app` by it.
+async fn may_pull(authorizer: &PolicyAuthorizer, token: &str) -> Result<(), Denial> {
+    let head = Request::get("/v2/app/tags/list").header("authorization", format!("Bearer {token}"));
+    let pull = Access::Repository { name: "app".parse().unwrap(), action: Action::Pull };
+    authorizer.authorize(&head.body(()).unwrap().into_parts().0, &[pull]).await.map(drop)
+}
+
+#[tokio::test]
+async fn what_a_token_lets_do_is_cut_to_the_rules_that_count_when_it_is_used() {
+    let key = SigningKey::from_pem(SigningKey::generate().unwrap().as_bytes()).unwrap();
+    let issuer = Issuer::new(key, "us", "registry", &StoreOptions::default());
+    let policy = |who: &[&str]| {
+        let who = who.iter().map(|who| who.parse().unwrap()).collect();
+        let (places, may) = (vec!["app".parse().unwrap()], "R".parse().unwrap());
+        Policy::new([Rule { who, places, may }])
+    };
+    let both = policy(&["user:ann", "certificate:CN=builder"]);
+    let current = CurrentPolicy::from(both.clone());
+    let ann = Arc::new(Ann(Mutex::new(Some("secret".to_owned()))));
+    let credentials = Credentials::none().with_users(ann).with_certificates();
+    let service = TokenService::new(issuer, credentials.clone(), current.clone());
+    let authorizer = PolicyAuthorizer::new(current.clone(), credentials)
+        .with_own_tokens(service.verifier(), service.challenge());
+
+    let query = "/token?scope=repository:app:pull";
+    let builder = ClientCertificate {
+        common_name: Some("builder".to_owned()),
+        ..ClientCertificate::default()
+    };
+    let asked = Request::get(query).extension(builder).body(()).unwrap().into_parts().0;
+    let of_builder = service.by_query(&asked).await.unwrap();
+    let of_ann = form(&service, &format!("{LOGIN}&scope=repository:app:pull")).await.unwrap();
+    let [of_builder, of_ann] =
+        [of_builder, of_ann].map(|it| it["token"].as_str().unwrap().to_owned());
+    assert!(may_pull(&authorizer, &of_builder).await.is_ok());
+    assert!(may_pull(&authorizer, &of_ann).await.is_ok());
+
+    // Of a certificate the token does not say all that it is called: it ends with the rules it was made by.
+    current.set(policy(&["user:ann"]));
+    let refused = may_pull(&authorizer, &of_builder).await;
+    assert!(matches!(refused, Err(Denial::Unauthorized { .. })), "{refused:?}");
+    assert!(may_pull(&authorizer, &of_ann).await.is_ok());
+    current.set(policy(&["certificate:CN=builder"]));
+    let refused = may_pull(&authorizer, &of_builder).await;
+    assert!(matches!(refused, Err(Denial::Unauthorized { .. })), "{refused:?}");
+    let refused = may_pull(&authorizer, &of_ann).await;
+    assert!(matches!(refused, Err(Denial::Denied)), "{refused:?}");
+    current.set(both);
+    assert!(may_pull(&authorizer, &of_builder).await.is_ok());
 }

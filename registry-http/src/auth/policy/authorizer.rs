@@ -9,7 +9,7 @@ use http::header::InvalidHeaderValue;
 use http::request::Parts;
 use tracing::debug;
 
-use super::Policy;
+use super::{CurrentPolicy, Policy};
 use crate::auth::basic::{challenge, credentials};
 use crate::auth::credentials::{Credentials, Presented};
 use crate::auth::principal::Principal;
@@ -25,11 +25,12 @@ use crate::auth::{Access, Actor, Authorizer, Denial};
 /// | somebody who is known | | 403 `DENIED`, whether the repository exists or not |
 /// | somebody whose token does not hold what the policy would allow him | | 401 `insufficient_scope`: he fetches another |
 ///
-/// A token lets do nothing that the policy does not allow whoever it names, whichever service has made it. `GET /v2/` is
+/// A token lets do nothing that the policy does not allow whoever it names now, whichever service has made it. One that
+/// was made for a certificate, and does not say all that this is called, ends with the policy it was made by. `GET /v2/` is
 /// refused to who is not known, even where he may pull: that is how clients find out that they can log in.
 #[derive(Clone)]
 pub struct PolicyAuthorizer {
-    policy: Arc<Policy>,
+    policy: CurrentPolicy,
     credentials: Credentials,
     basic: Option<HeaderValue>,
     tokens: Option<Arc<Tokens>>,
@@ -44,7 +45,7 @@ struct Tokens {
 
 impl PolicyAuthorizer {
     /// Allows what `policy` does to whom `credentials` know.
-    pub fn new(policy: impl Into<Arc<Policy>>, credentials: Credentials) -> Self {
+    pub fn new(policy: impl Into<CurrentPolicy>, credentials: Credentials) -> Self {
         Self { policy: policy.into(), credentials, basic: None, tokens: None }
     }
 
@@ -86,6 +87,7 @@ impl PolicyAuthorizer {
 
     async fn by_token(
         &self,
+        policy: &Policy,
         tokens: &Tokens,
         token: &str,
         head: &Parts,
@@ -96,7 +98,10 @@ impl PolicyAuthorizer {
             self.unauthorized(head, needed, Wrong::Invalid)
         })?;
         let holder = tokens.holder(&claims);
-        let is_allowed = |access| holder.as_ref().is_none_or(|who| self.policy.allows(who, access));
+        if holder.is_none() && !claims.is_by_rules(&policy.mark()) {
+            return Err(self.unauthorized(head, needed, Wrong::Insufficient));
+        }
+        let is_allowed = |access| holder.as_ref().is_none_or(|who| policy.allows(who, access));
         let is_allowed = needed.iter().all(is_allowed);
         if !is_allowed && holder != Some(Principal::Anonymous) {
             return Err(Denial::Denied);
@@ -110,7 +115,7 @@ impl PolicyAuthorizer {
 
 impl Tokens {
     /// Of whom the policy is asked. `None` for a certificate's: all that it is called does not stand in the token, which
-    /// holds what the policy allowed it.
+    /// holds what the policy allowed it when it was made.
     fn holder(&self, claims: &Claims) -> Option<Principal> {
         let Some(subject) = claims.subject() else { return Some(Principal::Anonymous) };
         if !self.are_ours {
@@ -123,8 +128,9 @@ impl Tokens {
 #[async_trait]
 impl Authorizer for PolicyAuthorizer {
     async fn authorize(&self, head: &Parts, needed: &[Access]) -> Result<Actor, Denial> {
+        let policy = self.policy.get();
         if let (Some(tokens), Some(token)) = (&self.tokens, credentials(head, BEARER)) {
-            return self.by_token(tokens, token, head, needed).await;
+            return self.by_token(&policy, tokens, token, head, needed).await;
         }
         let presented = self.credentials.of(head).await;
         let who = match presented.map_err(|reason| Denial::Unavailable { reason })? {
@@ -132,7 +138,7 @@ impl Authorizer for PolicyAuthorizer {
             Presented::Refused => return Err(self.unauthorized(head, needed, Wrong::Missing)),
         };
         let is_known = who != Principal::Anonymous;
-        let is_allowed = needed.iter().all(|access| self.policy.allows(&who, access));
+        let is_allowed = needed.iter().all(|access| policy.allows(&who, access));
         let can_log_in = self.tokens.is_some() || self.basic.is_some();
         match (is_known, is_allowed) {
             (false, true) if needed.is_empty() && can_log_in => {

@@ -7,6 +7,8 @@
 //! * where ([`Place`]): a repository, all below a prefix, or everywhere;
 //! * what ([`Rights`]): letters, `R` pull, `W` push, `D` delete, `S` the catalog, `M` manage.
 //!
+//! Rules can be replaced while they are asked: [`CurrentPolicy`].
+//!
 //! ```
 //! use std::sync::Arc;
 //!
@@ -32,13 +34,17 @@
 //! ```
 
 mod authorizer;
+mod current;
 mod place;
 mod rights;
 mod who;
 
+use registry_store::digest::Digest;
+
 use super::{Access, Action};
 
 pub use self::authorizer::PolicyAuthorizer;
+pub use self::current::CurrentPolicy;
 pub use self::place::{NoPlace, Place};
 pub use self::rights::{NoRights, Right, Rights};
 pub use self::who::{Field, Name, Nobody, Who};
@@ -70,6 +76,18 @@ impl Policy {
     /// The rules, as they were given.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
+    }
+
+    /// Stands for these rules, and no others: in a token whose holder they cannot be asked about.
+    pub(in crate::auth) fn mark(&self) -> String {
+        let rule = |rule: &Rule| {
+            let who: Vec<String> = rule.who.iter().map(ToString::to_string).collect();
+            let places: Vec<String> = rule.places.iter().map(ToString::to_string).collect();
+            // In quotes, so that no name is taken for two.
+            format!("{who:?} {places:?} {}\n", rule.may)
+        };
+        let rules: String = self.rules.iter().map(rule).collect();
+        Digest::sha256(rules.as_bytes()).hex()
     }
 
     /// Whether any rule allows this.

@@ -32,6 +32,9 @@ pub struct Claims {
     /// Ours, of a token that others are fetched with: what stood for the user's password.
     #[serde(default)]
     mark: Option<String>,
+    /// Ours, of a token for a certificate: what stands for the rules that it was made by.
+    #[serde(default)]
+    rules: Option<String>,
 }
 
 /// The `kind` of a token whose subject is one of our users.
@@ -68,6 +71,11 @@ impl Claims {
     /// What stood for the user's password when the token was made, if it is one that others are fetched with.
     pub(in crate::auth) fn mark(&self) -> Option<&str> {
         self.mark.as_deref()
+    }
+
+    /// Whether it was made by the rules that this stands for.
+    pub(in crate::auth) fn is_by_rules(&self, mark: &str) -> bool {
+        self.rules.as_deref() == Some(mark)
     }
 
     /// Whether the token lets do this. `*` is every action.

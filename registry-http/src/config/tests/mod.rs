@@ -2,6 +2,7 @@
 
 mod access;
 mod auth;
+mod changes;
 mod files;
 mod in_force;
 mod mistakes;
