@@ -59,6 +59,17 @@ impl Store {
         catalog::page(&self.shared, after, limit).await
     }
 
+    /// The part of the catalog below `prefix/`: the first `limit` repositories there that are greater than `after`, which
+    /// may be any text. It costs what a catalog of these alone would.
+    pub async fn repositories_below(
+        &self,
+        prefix: &RepositoryName,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<RepositoryName>> {
+        catalog::page_below(&self.shared, prefix, after, limit).await
+    }
+
     /// Does [`Referrers::rebuild`](crate::referrers::Referrers::rebuild) for every repository, in the order of
     /// the catalog, as long as the stream is asked for more. A repository that fails is told of, and followed
     /// by the next; the stream itself ends with an error if the catalog cannot be read.

@@ -30,6 +30,15 @@ fn read_again(registry: &mut RegistryProcess) -> String {
     registry.log_line("SIGHUP: configuration: ")
 }
 
+/// The same. Returns the keys that are said to need a restart.
+fn waiting(registry: &mut RegistryProcess) -> String {
+    registry.signal(Signal::HUP);
+    let told = registry.log_line("after a restart: ");
+    says(&told, &["WARN"]);
+    registry.log_line("SIGHUP: configuration: ");
+    told.rsplit("after a restart: ").next().unwrap().to_owned()
+}
+
 #[test]
 fn the_level_of_the_log_changes_while_it_serves() {
     const STORAGE: &str = "storage: inmemory\n";
@@ -89,9 +98,7 @@ fn what_was_opened_for_reading_waits_for_a_restart() {
     fs::write(place.file(), text.replace("http:", &format!("  {readonly}\nhttp:"))).unwrap();
     let mut registry = RegistryProcess::greeted(&mut place.serve());
     fs::write(place.file(), text).unwrap();
-    registry.signal(Signal::HUP);
-    let told = registry.log_line("after a restart: storage.maintenance.readonly.enabled");
-    says(&told, &["WARN"]);
+    assert_eq!(waiting(&mut registry), "storage.maintenance.readonly.enabled");
     assert_eq!(request(registry.address(), "POST", "/v2/app/blobs/uploads/").status, 405);
 }
 
@@ -157,14 +164,12 @@ fn rules_are_replaced_as_a_whole_and_cut_what_tokens_let_do_that_were_made_befor
     // Without any of them everybody who is known could do everything: that is for a restart.
     let without = accounts("").replace("access:\n", "");
     fs::write(place.file(), format!("{MEMORY}{without}")).unwrap();
-    registry.signal(Signal::HUP);
-    registry.log_line("after a restart: access.rules, access.tokens.key");
+    assert_eq!(waiting(&mut registry), "access.rules, access.tokens.key");
     assert_eq!(statuses(&registry, ANN), [403, 404]);
     // So are rules about people who are known otherwise by then.
     let others = one("app").replace("path: htpasswd", "path: others");
     fs::write(place.file(), format!("{MEMORY}{others}")).unwrap();
-    registry.signal(Signal::HUP);
-    registry.log_line("after a restart: auth.htpasswd.path, access.rules");
+    assert_eq!(waiting(&mut registry), "auth.htpasswd.path, access.rules");
     assert_eq!(statuses(&registry, ANN), [403, 404]);
     say(&mut registry, &place, &one("app"));
     assert_eq!(statuses(&registry, ANN), [404, 403]);
@@ -179,14 +184,10 @@ fn keys_that_need_a_restart_are_named_in_one_line_and_secrets_are_not_shown() {
                 headers: {Authorization: [hunter2]}}]}\nloglevel: debug\n";
     let secret = MEMORY.replace("http: {", "http: {secret: hunter2, ");
     fs::write(place.file(), format!("{secret}{more}")).unwrap();
-    registry.signal(Signal::HUP);
-    let told = registry.log_line("after a restart: ");
-    let keys = told.rsplit("after a restart: ").next().unwrap();
-    assert_eq!(keys, "storage.delete.enabled, http.secret, notifications.endpoints");
-    says(&registry.log_line("SIGHUP: configuration: "), &["in force: log.level"]);
+    let keys = "storage.delete.enabled, http.secret, notifications.endpoints";
+    assert_eq!(waiting(&mut registry), keys);
     // They wait until there is a restart, whatever else changes.
-    registry.signal(Signal::HUP);
-    assert_eq!(registry.log_line("after a restart: ").rsplit(": ").next().unwrap(), keys);
+    assert_eq!(waiting(&mut registry), keys);
     registry.signal(Signal::TERM);
     let log = registry.ended();
     assert!(!log.contains("hunter2"), "{log}");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, DATE, HOST};
+use http::header::{AUTHORIZATION, DATE, HOST, LINK};
 use http::{HeaderMap, Method, Request};
 use http_body_util::{BodyExt as _, Full};
 use registry_http::Options;
@@ -184,6 +184,57 @@ async fn what_everybody_may_needs_no_credentials_but_bad_ones_do_not_count_as_no
     }
     // Who is known may what everybody may.
     assert_eq!(registry.status(pull, Some(&basic("nobody"))).await, 200);
+}
+
+/// The names on a page of the catalog, and what its `Link` asks for.
+async fn page(registry: &mut Registry, url: &str, name: &str) -> (Vec<String>, Option<String>) {
+    let answer = registry.ask(&format!("GET {url}"), Some(&basic(name))).await;
+    assert_eq!(answer.status, 200, "{name}: {url}");
+    let names = serde_json::from_value(answer.json()["repositories"].clone()).unwrap();
+    let link = answer.headers.get(LINK).map(|link| link.to_str().unwrap().to_owned());
+    (names, link.map(|link| link[1..link.find('>').unwrap()].to_owned()))
+}
+
+#[tokio::test]
+async fn the_catalog_lists_the_repositories_that_an_account_may_search() {
+    let mut registry = Registry::of_users(&[
+        ("user:reader", "app/**", "S"),
+        ("user:reader", "none", "S"),
+        ("user:pusher", "zoo", "S"),
+        ("user:pusher", "app", "S"),
+        ("user:deleter", "none/**", "RS"),
+        ("user:root", "app", "S"),
+    ])
+    .await;
+    for (name, expected) in [
+        ("reader", &["app/tools"][..]),
+        ("pusher", &["app", "zoo"]),
+        ("deleter", &[]),
+        ("root", &["app", "app/tools", "zoo"]),
+    ] {
+        assert_eq!(page(&mut registry, "/v2/_catalog", name).await, (strings(expected), None));
+        for size in 1..=3 {
+            let (mut found, mut next) = (Vec::new(), Some(format!("/v2/_catalog?n={size}")));
+            while let Some(url) = next {
+                let (names, link) = page(&mut registry, &url, name).await;
+                assert!(names.len() == size || link.is_none(), "{name}: {url}");
+                (found, next) = ([found, names].concat(), link);
+            }
+            assert_eq!(found, expected, "{name} in pages of {size}");
+        }
+    }
+    for (last, expected) in
+        [("app", &["zoo"][..]), ("b", &["zoo"]), ("zoo", &[]), ("a", &["app", "zoo"])]
+    {
+        let url = format!("/v2/_catalog?last={last}");
+        assert_eq!(page(&mut registry, &url, "pusher").await, (strings(expected), None), "{last}");
+    }
+    assert_eq!(registry.status("GET /v2/_catalog", Some(&basic("nobody"))).await, 403);
+    assert_eq!(registry.status("GET /v2/_catalog", None).await, 401);
+}
+
+fn strings(names: &[&str]) -> Vec<String> {
+    names.iter().map(ToString::to_string).collect()
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ impl Registry {
     async fn new(prefix: &str) -> Self {
         let key = SigningKey::from_pem(SigningKey::generate().unwrap().as_bytes()).unwrap();
         let issuer = Issuer::new(key, "us", "the registry", &StoreOptions::default());
-        let policy = Arc::new(policy(&[("everybody", "app/**", "R")]));
+        let policy = Arc::new(policy(&[("everybody", "app/**", "R"), ("user:pusher", "zoo", "S")]));
         let users = users();
         let service = TokenService::new(issuer, users.clone(), Arc::clone(&policy));
         let authorizer = PolicyAuthorizer::new(policy, users)
@@ -107,6 +107,10 @@ async fn a_token_holds_what_is_asked_for_and_allowed_and_lets_do_that() {
     let (token, scope) = registry.token(Some(&basic("root")), "scope=registry:catalog:*").await;
     assert_eq!(scope, "registry:catalog:*");
     assert_eq!(registry.ask("GET /v2/_catalog", Some(&token)).await.status, 200);
+    let (token, scope) = registry.token(Some(&basic("pusher")), "scope=registry:catalog:*").await;
+    assert_eq!(scope, "registry:catalog:*");
+    let listed = registry.ask("GET /v2/_catalog", Some(&token)).await;
+    assert_eq!(listed.json()["repositories"], serde_json::json!(["zoo"]));
     let (token, _) = registry.token(Some(&basic("reader")), "scope=registry:catalog:*").await;
     assert_eq!(registry.ask("GET /v2/_catalog", Some(&token)).await.status, 403);
 }

@@ -1,11 +1,14 @@
 //! The catalog: every repository, in pages.
 
+use registry_store::name::RepositoryName;
+use registry_store::page::Page;
 use registry_tests::documents::{image, push_manifest};
 use registry_tests::world::{World, push};
 
 on_every_backend!(
     repositories_are_listed_in_order_in_pages_of_any_size,
     a_page_begins_behind_a_name_that_need_not_exist,
+    what_is_below_a_prefix_is_the_same_part_of_the_catalog,
     an_empty_store_has_no_repositories,
     a_repository_is_gone_with_the_last_thing_in_it,
     directories_that_are_no_names_are_passed_over,
@@ -56,6 +59,48 @@ async fn a_page_begins_behind_a_name_that_need_not_exist(world: World) {
     }
     assert!(world.store.repositories(Some("zzz"), 5).await.unwrap().items.is_empty());
     assert!(world.store.repositories(None, 0).await.unwrap().items.is_empty());
+}
+
+async fn what_is_below_a_prefix_is_the_same_part_of_the_catalog(world: World) {
+    with_repositories(&world).await;
+    let all = world.store.repositories(None, 100).await.unwrap().items;
+    let afters = [
+        "0",
+        "1",
+        "A",
+        "a",
+        "a/",
+        "a/b",
+        "a/b-",
+        "a/b/",
+        "a/b/b",
+        "a/b/c",
+        "a/b/c/d",
+        "a/zz",
+        "a-",
+        "a-b",
+        "a.b/c",
+        "a.b/c/d/e/f",
+        "a0",
+        "zzz",
+        "//",
+    ];
+    for prefix in ["a", "a/b", "a-b", "a.b", "a.b/c", "0", "none", "a/b/c/d"] {
+        let prefix = prefix.parse().unwrap();
+        let below = format!("{prefix}/");
+        for after in afters.map(Some).into_iter().chain([None]) {
+            let behind = |name: &&RepositoryName| {
+                after.is_none_or(|after| name.components().gt(after.split('/')))
+            };
+            let mut expected: Vec<RepositoryName> = all.iter().filter(behind).cloned().collect();
+            expected.retain(|name| name.as_str().starts_with(&below));
+            for limit in [0, 1, 2, 100] {
+                let found = world.store.repositories_below(&prefix, after, limit).await.unwrap();
+                let expected = Page::cut(expected.clone(), limit);
+                assert_eq!(found, expected, "{prefix} behind {after:?}, {limit}");
+            }
+        }
+    }
 }
 
 async fn an_empty_store_has_no_repositories(world: World) {

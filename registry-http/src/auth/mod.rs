@@ -42,7 +42,7 @@
 //! |---|---|
 //! | `GET /`, OPTIONS of any path | is not asked about: both say nothing of what is stored, load balancers and browsers send no credentials with them |
 //! | `GET /v2/` | nothing in particular: the list is empty, and any client that is known passes |
-//! | the catalog | [`Access::Catalog`] |
+//! | the catalog | [`Access::Catalog`]; of it the client is shown what the [`Actor`] sees |
 //! | GET and HEAD of a blob or a manifest, tags, referrers | pull |
 //! | POST, PATCH, PUT: uploads and manifests | pull and push, as with Distribution, whose clients ask for both at once |
 //! | GET and HEAD of an upload session | pull and push: to look at a session is to take it up, which stops whoever still sends to it |
@@ -69,6 +69,7 @@ pub mod htpasswd;
 pub mod identity;
 #[cfg(feature = "auth")]
 pub mod issuer;
+mod place;
 #[cfg(feature = "auth")]
 pub mod policy;
 #[cfg(feature = "auth")]
@@ -83,6 +84,7 @@ pub mod token;
 mod verified;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -91,6 +93,7 @@ use http::request::Parts;
 use registry_store::error::BodyError;
 use registry_store::name::RepositoryName;
 
+pub use self::place::{NoPlace, Place};
 #[cfg(feature = "auth")]
 pub use self::reloaded::FileError;
 
@@ -126,7 +129,7 @@ pub enum Access {
         /// What is to be done.
         action: Action,
     },
-    /// To see the names of all repositories.
+    /// To see the catalog: the names of all repositories, or of those that the [`Actor`] sees.
     Catalog,
 }
 
@@ -180,17 +183,29 @@ pub fn scope(needed: &[Access]) -> String {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Actor {
     name: Option<String>,
+    sees: Option<Arc<[Place]>>,
 }
 
 impl Actor {
     /// Somebody who need not say who he is.
     pub const fn anonymous() -> Self {
-        Self { name: None }
+        Self { name: None, sees: None }
     }
 
     /// Somebody of this name, which [events](crate::events) carry on.
     pub fn named(name: impl Into<String>) -> Self {
-        Self { name: Some(name.into()) }
+        Self { name: Some(name.into()), sees: None }
+    }
+
+    /// The catalog lists for him the repositories in these places, and no others.
+    #[must_use]
+    pub fn sees_only(self, places: impl Into<Arc<[Place]>>) -> Self {
+        Self { sees: Some(places.into()), ..self }
+    }
+
+    /// In which places the repositories are that the catalog lists for him; `None`: all of them.
+    pub fn sees(&self) -> Option<&[Place]> {
+        self.sees.as_deref()
     }
 
     /// His name, if he has one.

@@ -105,7 +105,7 @@ impl Reload for Configured {
         *last = Some(now);
         if !waiting.is_empty() {
             let keys = waiting.join(", ");
-            warn!("SIGHUP: configuration: changed, and in force after a restart: {keys}");
+            warn!("SIGHUP: changed, and in force after a restart: {keys}");
         }
         Ok(match changed.as_slice() {
             [] => "nothing to put in force".to_owned(),

@@ -16,7 +16,7 @@ use super::node::{Entry, Node, Value};
 use super::origin::Origin;
 use super::problem::Problem;
 use super::said::{said, there};
-use crate::auth::policy::{Place, Policy, Right, Rule, Who};
+use crate::auth::policy::{Place, Policy, Rule, Who};
 use crate::endpoint;
 
 /// `access`.
@@ -106,12 +106,6 @@ impl Section {
         if rules.is_empty() {
             let what = "there is no rule: nobody may do anything";
             warnings.push(problem("access", what));
-        }
-        let narrow =
-            |rule: &&Rule| rule.may.has(Right::Search) && !rule.places.contains(&Place::Everywhere);
-        if rules.iter().any(|rule| narrow(&rule)) {
-            let what = "S has no effect but for `**`: the catalog names every repository";
-            warnings.push(problem("access.rules", what));
         }
         Ok(Some(AccessControl { policy: Policy::new(rules), certificates, tokens }))
     }

@@ -32,6 +32,9 @@ fn find<'n>(document: &'n Node, key: &str) -> (Option<&'n Entry>, String) {
 
 /// Whether both say the same, wherever it stands and whatever the order of the keys of a section.
 fn is_same(one: &Node, other: &Node) -> bool {
+    if one.is_empty() || other.is_empty() {
+        return one.is_empty() && other.is_empty();
+    }
     match (&one.value, &other.value) {
         (Value::Scalar(a), Value::Scalar(b)) => {
             let plain = |text: &str| scalar::boolean(text);
@@ -47,6 +50,6 @@ fn is_same(one: &Node, other: &Node) -> bool {
             };
             a.len() == b.len() && a.iter().all(is_there)
         }
-        _ => one.is_null() && other.is_null(),
+        _ => false,
     }
 }

@@ -3,7 +3,8 @@
 //! It speaks what clients of images do: Docker's token flow, by GET, and its OAuth 2 flow, by POST (`grant_type` of
 //! `password` and `refresh_token`). The answer to a request for more than is allowed is a token for what is: it is for
 //! the registry to refuse. A token names its holder (`sub`), what he may do (`access`), and a key by its RFC 7638
-//! thumbprint (`kid`); that of a certificate's holder also the rules it was made by (`rules`, a digest of them).
+//! thumbprint (`kid`); that of a certificate's holder also the rules it was made by (`rules`, a digest of
+//! them) and, with the catalog, whose repositories that lists (`listed`).
 //!
 //! Who asks for it (`offline_token=true`, `access_type=offline`) and gave a password gets a second token, which serves to
 //! fetch others in place of the password. It is of an audience of its own, so that no registry takes it, and good until
@@ -269,6 +270,10 @@ impl TokenService {
         let mut claims = json!({ "access": granted });
         if matches!(who, Principal::Certificate(_)) {
             claims["rules"] = policy.mark().into();
+            if granted.iter().any(|it| it.kind == "registry") {
+                let listed = policy.listed_for(who);
+                claims["listed"] = listed.iter().map(ToString::to_string).collect();
+            }
         }
         let token = self.issuer.token(service, who, now, *lifetime, claims)?;
         let issued_at =

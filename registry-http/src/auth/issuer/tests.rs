@@ -162,11 +162,13 @@ async fn who_is_not_known_by_password_gets_nothing_to_fetch_tokens_with() {
     }
 }
 
-/// Whether who has `token` may pull `app` by it.
-async fn may_pull(authorizer: &PolicyAuthorizer, token: &str) -> Result<(), Denial> {
+/// Whether who has `token` may pull `app` by it, and whose repositories the catalog lists for him.
+async fn may_pull(authorizer: &PolicyAuthorizer, token: &str) -> Result<String, Denial> {
     let head = Request::get("/v2/app/tags/list").header("authorization", format!("Bearer {token}"));
     let pull = Access::Repository { name: "app".parse().unwrap(), action: Action::Pull };
-    authorizer.authorize(&head.body(()).unwrap().into_parts().0, &[pull]).await.map(drop)
+    let head = head.body(()).unwrap().into_parts().0;
+    let actor = authorizer.authorize(&head, &[pull, Access::Catalog]).await?;
+    Ok(actor.sees().unwrap().iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
 }
 
 #[tokio::test]
@@ -175,7 +177,7 @@ async fn what_a_token_lets_do_is_cut_to_the_rules_that_count_when_it_is_used() {
     let issuer = Issuer::new(key, "us", "registry", &StoreOptions::default());
     let policy = |who: &[&str]| {
         let who = who.iter().map(|who| who.parse().unwrap()).collect();
-        let (places, may) = (vec!["app".parse().unwrap()], "R".parse().unwrap());
+        let (places, may) = (vec!["app".parse().unwrap()], "RS".parse().unwrap());
         Policy::new([Rule { who, places, may }])
     };
     let both = policy(&["user:ann", "certificate:CN=builder"]);
@@ -186,18 +188,19 @@ async fn what_a_token_lets_do_is_cut_to_the_rules_that_count_when_it_is_used() {
     let authorizer = PolicyAuthorizer::new(current.clone(), credentials)
         .with_own_tokens(service.verifier(), service.challenge());
 
-    let query = "/token?scope=repository:app:pull";
+    let scopes = "scope=repository:app:pull&scope=registry:catalog:*";
+    let query = format!("/token?{scopes}");
     let builder = ClientCertificate {
         common_name: Some("builder".to_owned()),
         ..ClientCertificate::default()
     };
     let asked = Request::get(query).extension(builder).body(()).unwrap().into_parts().0;
     let of_builder = service.by_query(&asked).await.unwrap();
-    let of_ann = form(&service, &format!("{LOGIN}&scope=repository:app:pull")).await.unwrap();
+    let of_ann = form(&service, &format!("{LOGIN}&{scopes}")).await.unwrap();
     let [of_builder, of_ann] =
         [of_builder, of_ann].map(|it| it["token"].as_str().unwrap().to_owned());
-    assert!(may_pull(&authorizer, &of_builder).await.is_ok());
-    assert!(may_pull(&authorizer, &of_ann).await.is_ok());
+    assert_eq!(may_pull(&authorizer, &of_builder).await.unwrap(), "app");
+    assert_eq!(may_pull(&authorizer, &of_ann).await.unwrap(), "app");
 
     // Of a certificate the token does not say all that it is called: it ends with the rules it was made by.
     current.set(policy(&["user:ann"]));

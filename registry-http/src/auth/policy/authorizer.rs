@@ -109,7 +109,9 @@ impl PolicyAuthorizer {
         if !is_allowed || !needed.iter().all(|access| claims.grants(access)) {
             return Err(self.unauthorized(head, needed, Wrong::Insufficient));
         }
-        Ok(claims.subject().map_or_else(Actor::anonymous, Actor::named))
+        let actor = claims.subject().map_or_else(Actor::anonymous, Actor::named);
+        let listed = holder.map_or_else(|| claims.listed(), |who| policy.listed_for(&who));
+        Ok(actor.sees_only(listed))
     }
 }
 
@@ -144,7 +146,7 @@ impl Authorizer for PolicyAuthorizer {
             (false, true) if needed.is_empty() && can_log_in => {
                 Err(self.unauthorized(head, needed, Wrong::Missing))
             }
-            (_, true) => Ok(who.actor()),
+            (_, true) => Ok(who.actor().sees_only(policy.listed_for(&who))),
             (true, false) => Err(Denial::Denied),
             (false, false) => Err(self.unauthorized(head, needed, Wrong::Missing)),
         }

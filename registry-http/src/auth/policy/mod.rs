@@ -5,7 +5,7 @@
 //! * whom ([`Who`]): a user, the holder of a client's certificate, the subject of a token of another service, or all
 //!   who are known;
 //! * where ([`Place`]): a repository, all below a prefix, or everywhere;
-//! * what ([`Rights`]): letters, `R` pull, `W` push, `D` delete, `S` the catalog, `M` manage.
+//! * what ([`Rights`]): letters, `R` pull, `W` push, `D` delete, `S` being listed in the catalog, `M` manage.
 //!
 //! Rules can be replaced while they are asked: [`CurrentPolicy`].
 //!
@@ -35,7 +35,6 @@
 
 mod authorizer;
 mod current;
-mod place;
 mod rights;
 mod who;
 
@@ -45,9 +44,9 @@ use super::{Access, Action};
 
 pub use self::authorizer::PolicyAuthorizer;
 pub use self::current::CurrentPolicy;
-pub use self::place::{NoPlace, Place};
 pub use self::rights::{NoRights, Right, Rights};
 pub use self::who::{Field, Name, Nobody, Who};
+pub use super::place::{NoPlace, Place};
 pub use super::principal::Principal;
 
 /// Rules. The default has none, and allows nothing.
@@ -78,6 +77,13 @@ impl Policy {
         &self.rules
     }
 
+    /// Where the repositories are that the catalog lists for somebody.
+    pub fn listed_for(&self, who: &Principal) -> Vec<Place> {
+        let rules = self.rules.iter().filter(|rule| rule.may.has(Right::Search));
+        let rules = rules.filter(|rule| rule.who.iter().any(|one| one.is(who)));
+        rules.flat_map(|rule| rule.places.iter().cloned()).collect()
+    }
+
     /// Stands for these rules, and no others: in a token whose holder they cannot be asked about.
     pub(in crate::auth) fn mark(&self) -> String {
         let rule = |rule: &Rule| {
@@ -94,7 +100,7 @@ impl Policy {
     pub fn allows(&self, who: &Principal, access: &Access) -> bool {
         self.rules.iter().any(|rule| {
             let (right, is_there) = match access {
-                Access::Catalog => (Right::Search, rule.places.contains(&Place::Everywhere)),
+                Access::Catalog => (Right::Search, !rule.places.is_empty()),
                 Access::Repository { name, action } => {
                     let right = match action {
                         Action::Pull => Right::Pull,
@@ -152,7 +158,7 @@ mod tests {
         for (who, may) in [
             ("", &["R public/x"][..]),
             ("stranger", &["R public/x", "R shared"]),
-            ("puller", &["R app/a", "R public/x", "R shared"]),
+            ("puller", &["R app/a", "R public/x", "R shared", "S -"]),
             ("pusher", &["R app/a", "W app/a", "R public/x", "R shared"]),
             ("root", &all),
         ] {
@@ -165,6 +171,13 @@ mod tests {
                 assert_eq!(policy.allows(&principal, &access(words)), expected, "{who}: {words}");
             }
             assert!(!Policy::default().allows(&principal, &access("R app/a")));
+            let listed = policy.listed_for(&principal);
+            let expected: &[&str] = match who {
+                "puller" => &["app/**"],
+                "root" => &["**"],
+                _ => &[],
+            };
+            assert_eq!(listed.iter().map(Place::to_string).collect::<Vec<_>>(), expected, "{who}");
         }
     }
 }

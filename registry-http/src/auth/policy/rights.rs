@@ -14,8 +14,7 @@ pub enum Right {
     Push,
     /// `D`: to delete blobs, manifests and tags.
     Delete,
-    /// `S`: to search. It is the catalog that this opens, which names every repository there is: so it counts only where
-    /// it is given [everywhere](super::Place::Everywhere).
+    /// `S`: to search. It opens the catalog, which lists the repositories that are where it is given.
     Search,
     /// `M`: to manage. Nothing asks for it yet; it includes none of the others.
     Manage,

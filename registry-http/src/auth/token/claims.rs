@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Number;
 
 use super::error::TokenError;
+use crate::auth::place::Place;
 use crate::auth::{Access, Action};
 
 /// How many seconds the clock of the issuer may be off, as in Distribution.
@@ -35,6 +36,9 @@ pub struct Claims {
     /// Ours, of a token for a certificate: what stands for the rules that it was made by.
     #[serde(default)]
     rules: Option<String>,
+    /// The same: where the repositories are that the catalog lists for it, as rules name places.
+    #[serde(default)]
+    listed: Vec<String>,
 }
 
 /// The `kind` of a token whose subject is one of our users.
@@ -76,6 +80,11 @@ impl Claims {
     /// Whether it was made by the rules that this stands for.
     pub(in crate::auth) fn is_by_rules(&self, mark: &str) -> bool {
         self.rules.as_deref() == Some(mark)
+    }
+
+    /// Where the repositories are that the catalog lists for a certificate's holder.
+    pub(in crate::auth) fn listed(&self) -> Vec<Place> {
+        self.listed.iter().filter_map(|place| place.parse().ok()).collect()
     }
 
     /// Whether the token lets do this. `*` is every action.

@@ -1,4 +1,4 @@
-//! [`Place`]: which repositories a rule is about.
+//! [`Place`]: which repositories something is about, such as a rule.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use thiserror::Error;
 /// Repositories by their names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// `**`: all of them, and the catalog.
+    /// `**`: all of them.
     Everywhere,
     /// `a/b/**`: those whose names begin with `a/b/`. `a/b` itself is none of them.
     Below(RepositoryName),
