@@ -284,7 +284,10 @@ fn without_its_data_directory_it_is_neither_ready_nor_healthy() {
     let ready = request(debug, "GET", "/debug/ready");
     assert_eq!(ready.status, 503);
     let why = object(&ready)["storage"].as_str().unwrap().to_owned();
-    assert!(why.contains("expected the directory of the data, found nothing"), "{why}");
+    assert!(
+        why.contains("nothing is there; expected the directory that was opened at start"),
+        "{why}"
+    );
     until("it is taken out of service", || status("/debug/health") == 503);
     assert_eq!(request(registry.address(), "GET", "/v2/").status, 503);
     fs::rename(&away, place.data()).unwrap();
