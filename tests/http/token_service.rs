@@ -3,14 +3,18 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::Request;
-use http::header::{AUTHORIZATION, HOST};
+use http::header::{AUTHORIZATION, HOST, WWW_AUTHENTICATE};
+use http_body_util::{BodyExt as _, Full};
 use registry_http::auth::issuer::{Issuer, SigningKey, TokenService};
 use registry_http::auth::policy::PolicyAuthorizer;
-use registry_http::{Locations, Options};
+use registry_http::peer::ClientCertificate;
+use registry_http::{Locations, Options, RegistryService};
 use registry_store::options::StoreOptions;
 use registry_tests::server::{Answer, Client, Protocol, Server, whole};
 use serde_json::Value;
+use tower::ServiceExt as _;
 
 use crate::fixture::Fixture;
 use crate::policy::{basic, policy, users};
@@ -212,5 +216,97 @@ async fn clients_are_sent_to_the_address_they_have_come_by() {
         // A password does at the registry itself, too.
         let url = format!("GET {prefix}/v2/app/tags/list");
         assert_eq!(registry.ask(&url, Some(&basic("reader"))).await.status, 200);
+    }
+}
+
+/// A request of a client with a certificate, if any.
+async fn by_certificate(
+    service: &RegistryService,
+    request: &str,
+    given: Option<&str>,
+    certificate: Option<&ClientCertificate>,
+) -> (u16, String, Value) {
+    let (method, url) = request.split_once(' ').unwrap();
+    let mut asked = Request::builder().method(method).uri(url).header(HOST, "r");
+    if let Some(given) = given {
+        asked = asked.header(AUTHORIZATION, given);
+    }
+    if let Some(certificate) = certificate {
+        asked = asked.extension(certificate.clone());
+    }
+    let asked = asked.body(Full::new(Bytes::new())).unwrap();
+    let answer = service.clone().oneshot(asked).await.unwrap();
+    let challenge = answer.headers().get(WWW_AUTHENTICATE);
+    let challenge = challenge.map_or("", |value| value.to_str().unwrap()).to_owned();
+    let status = answer.status().as_u16();
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    (status, challenge, serde_json::from_slice(&body).unwrap_or_default())
+}
+
+#[tokio::test]
+async fn the_holder_of_a_certificate_may_by_his_token_what_he_may_without_it() {
+    let pem = SigningKey::generate().unwrap();
+    let fixture = Fixture::new().await;
+    let rules = [("certificate:DNS=builder.example.com", "app", "RW"), ("everybody", "zoo", "R")];
+    // The same registry, and one that was started anew with narrower rules.
+    let [service, narrower] = [&rules[..], &rules[1..]].map(|rules| {
+        let key = SigningKey::from_pem(pem.as_bytes()).unwrap();
+        let issuer = Issuer::new(key, "us", "s", &StoreOptions::default());
+        let policy = Arc::new(policy(rules));
+        let users = users().with_certificates();
+        let tokens = TokenService::new(issuer, users.clone(), Arc::clone(&policy));
+        let authorizer = PolicyAuthorizer::new(policy, users)
+            .with_own_tokens(tokens.verifier(), tokens.challenge());
+        let (authorizer, tokens) = (Some(Arc::new(authorizer) as _), Some(Arc::new(tokens)));
+        fixture.service(Options { authorizer, tokens, ..Options::default() })
+    });
+    // Called like a user, who may push to `app` and delete in it.
+    let certificate = |dns: &str| ClientCertificate {
+        common_name: Some("root".to_owned()),
+        dns_names: vec![dns.to_owned()],
+        fingerprint: "ab".repeat(32),
+        ..ClientCertificate::default()
+    };
+    let requests = [
+        "GET /v2/",
+        "GET /v2/app/tags/list",
+        PUSH,
+        "DELETE /v2/app/manifests/all",
+        "GET /v2/zoo/tags/list",
+        "POST /v2/zoo/blobs/uploads/",
+        "GET /v2/not/tags/list",
+        "GET /v2/_catalog",
+    ];
+    let all = "scope=repository:app:*&scope=repository:zoo:*&scope=repository:not:*&scope=registry:catalog:*";
+    for (dns, scope) in [
+        ("builder.example.com", "repository:app:pull,push repository:zoo:pull"),
+        ("other.example.com", "repository:zoo:pull"),
+    ] {
+        let certificate = certificate(dns);
+        let of_him = Some(&certificate);
+        let url = format!("GET /token?service=s&offline_token=true&{all}");
+        let (_, _, answer) = by_certificate(&service, &url, None, of_him).await;
+        assert_eq!((&answer["scope"], &answer["refresh_token"]), (&scope.into(), &Value::Null));
+        let token = format!("Bearer {}", answer["token"].as_str().unwrap());
+        for request in requests {
+            let direct = by_certificate(&service, request, None, of_him).await.0;
+            // The token is what counts, whoever sends it.
+            for who in [of_him, None] {
+                let by_token = by_certificate(&service, request, Some(&token), who).await.0;
+                assert_eq!(by_token, direct, "{dns}: {request}");
+            }
+        }
+        let (status, ..) = by_certificate(&narrower, PUSH, Some(&token), None).await;
+        assert_eq!(status, 403, "what the policy no longer allows");
+        // What he might, but has not asked for.
+        let (_, _, answer) = by_certificate(&service, "GET /token?service=s", None, of_him).await;
+        let token = format!("Bearer {}", answer["token"].as_str().unwrap());
+        let (status, challenge, _) = by_certificate(&service, PUSH, Some(&token), None).await;
+        if dns.starts_with("builder") {
+            assert_eq!(status, 401);
+            assert!(challenge.ends_with("error=\"insufficient_scope\""), "{challenge}");
+        } else {
+            assert_eq!(status, 403);
+        }
     }
 }

@@ -19,6 +19,9 @@ use super::said::{said, there};
 use crate::auth::policy::{Place, Policy, Right, Rule, Who};
 use crate::endpoint;
 
+/// For how long a token may be good: until then it serves, whatever has become of its user.
+const LIFETIME_MAX: Duration = Duration::from_hours(24);
+
 /// `access`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessControl {
@@ -127,8 +130,12 @@ impl TokensSection {
                 problem(&format!("access.tokens.{name}"), what)
             })
         };
-        let lifetime = |name: &str, span: Option<GoDuration>, default: Duration| {
+        let lifetime = |name: &str, span: Option<GoDuration>, default: Duration, most: Duration| {
             let span = span.map_or(default, |span| span.0);
+            if span > most {
+                let what = format!("expected {} hours at most, found more", most.as_secs() / 3600);
+                return Err(problem(&format!("access.tokens.{name}"), &what));
+            }
             // Clients take a token for good for as long at least, whatever it says.
             (span >= Duration::from_secs(60)).then_some(span).ok_or_else(|| {
                 problem(&format!("access.tokens.{name}"), "expected a minute at least, found less")
@@ -147,19 +154,35 @@ impl TokensSection {
             )
         };
         Ok(OwnTokens {
-            key: said(self.key).map(PathBuf::from).ok_or_else(no_key)?,
+            key: said(self.key).map(|key| file_of_key(key, problem)).ok_or_else(no_key)??,
             issuer: text("issuer", self.issuer, "registry")?,
             service: text("service", self.service, "registry")?,
             realm: said(self.realm).map(|realm| text("realm", Some(realm), "")).transpose()?,
             path,
-            lifetime: lifetime("lifetime", self.lifetime, Duration::from_secs(5 * 60))?,
+            lifetime: lifetime(
+                "lifetime",
+                self.lifetime,
+                Duration::from_secs(5 * 60),
+                LIFETIME_MAX,
+            )?,
             refresh_lifetime: lifetime(
                 "refreshlifetime",
                 self.refreshlifetime,
                 Duration::from_hours(30 * 24),
+                Duration::MAX,
             )?,
         })
     }
+}
+
+/// Where the key is. What may be the key itself is not shown to anybody.
+fn file_of_key(text: String, problem: &dyn Fn(&str, &str) -> Problem) -> Result<PathBuf, Problem> {
+    if text.contains("-----BEGIN") || text.contains(char::is_control) {
+        let what = "expected the path of a file, found what may be a key itself: put it into a file, and take another, as \
+                    this one may have been seen";
+        return Err(problem("access.tokens.key", what));
+    }
+    Ok(PathBuf::from(text))
 }
 
 /// `anonymous`: letters for everywhere, or a list of `{where, may}`. They hold for everybody, known or not.

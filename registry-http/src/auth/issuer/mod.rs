@@ -2,12 +2,12 @@
 //!
 //! It speaks what clients of images do: Docker's token flow, by GET, and its OAuth 2 flow, by POST (`grant_type` of
 //! `password` and `refresh_token`). The answer to a request for more than is allowed is a token for what is: it is for
-//! the registry to refuse. A token names its holder (`sub`), what he may do (`access`), and a key by its RFC 7638
-//! thumbprint (`kid`).
+//! the registry to refuse. A token names its holder (`sub`, and `holder`: all that the policy goes by), what he may do
+//! (`access`), and a key by its RFC 7638 thumbprint (`kid`).
 //!
 //! Who asks for it (`offline_token=true`, `access_type=offline`) and gave a password gets a second token, which serves to
-//! fetch others in place of the password. It is of an audience of its own, so that no registry takes it, and good until
-//! the user is gone, his password has changed, or it has expired.
+//! fetch others in place of the password. It says so (`typ` is `refresh+jwt`) and is of an audience of its own, so that no
+//! registry takes it, and good until the user is gone, his password has changed, or it has expired.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -55,7 +55,7 @@ use self::request::Fields;
 use super::credentials::{Credentials, Presented};
 use super::policy::Policy;
 use super::principal::Principal;
-use super::token::{Challenge, KIND_USER, TokenVerifier, TrustedKeys};
+use super::token::{Challenge, Holder, TokenVerifier, TrustedKeys, Use};
 
 pub use self::key::{SigningError, SigningKey};
 
@@ -91,9 +91,17 @@ pub struct TokenService {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Granted {
     #[serde(rename = "type")]
-    kind: &'static str,
+    kind: Kind,
     name: String,
     actions: Vec<&'static str>,
+}
+
+/// Of which type a thing is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Repository,
+    Registry,
 }
 
 /// Why there is no token.
@@ -134,55 +142,62 @@ impl Issuer {
         }
     }
 
-    fn verifier(&self, audience: String) -> TokenVerifier {
+    fn verifier(&self, of: Use) -> TokenVerifier {
         let keys = TrustedKeys::of_key(self.key.public().clone());
-        let clock = Arc::clone(&self.clock);
-        TokenVerifier::of_keys(&self.name, audience, [self.key.algorithm()], keys, clock)
+        let (algorithm, clock) = (self.key.algorithm(), Arc::clone(&self.clock));
+        let audience = self.audience(of);
+        TokenVerifier::of_keys(&self.name, audience, [algorithm], keys, clock).for_use(of)
     }
 
-    /// Whom tokens are for that others are fetched with: not the registry.
-    fn refresh_audience(&self) -> String {
-        format!("refresh {}", self.service)
+    /// Whom tokens are for: those that others are fetched with are not for the registry.
+    fn audience(&self, of: Use) -> String {
+        match of {
+            Use::Access => self.service.clone(),
+            Use::Refresh => format!("refresh {}", self.service),
+        }
     }
 
     /// Signs what `more` says, and what every token does.
     fn token(
         &self,
-        audience: &str,
+        of: Use,
         who: &Principal,
         now: SystemTime,
-        lifetime: Duration,
         more: Value,
     ) -> Result<String, NoToken> {
+        let lifetime = match of {
+            Use::Access => self.lifetime,
+            Use::Refresh => self.refresh_lifetime,
+        };
         let seconds = since_1970(now);
         let mut claims = more;
         claims["iss"] = self.name.as_str().into();
         claims["sub"] = who.actor().name().unwrap_or_default().into();
-        claims["aud"] = audience.into();
+        claims["aud"] = self.audience(of).into();
         claims["iat"] = seconds.into();
         claims["nbf"] = seconds.into();
         claims["exp"] = seconds.saturating_add(lifetime.as_secs()).into();
         let id =
             self.random.bytes().iter().fold(String::new(), |id, byte| format!("{id}{byte:02x}"));
         claims["jti"] = id.into();
-        if matches!(who, Principal::User(_)) {
-            claims["kind"] = KIND_USER.into();
+        if let Some(holder) = Holder::of(who) {
+            claims["holder"] = json!(holder);
         }
-        self.key.sign(&claims).map_err(|error| NoToken::Unavailable(error.into()))
+        self.key.sign(of, &claims).map_err(|error| NoToken::Unavailable(error.into()))
     }
 }
 
 impl TokenService {
     /// Makes the tokens of `issuer` for whom `credentials` know, of what `policy` allows them.
     pub fn new(issuer: Issuer, credentials: Credentials, policy: impl Into<Arc<Policy>>) -> Self {
-        let refresh = issuer.verifier(issuer.refresh_audience());
+        let refresh = issuer.verifier(Use::Refresh);
         let (path, realm) = ("/token".to_owned(), None);
         Self { issuer, credentials, policy: policy.into(), refresh, path, realm }
     }
 
     /// What a registry verifies its tokens with.
     pub fn verifier(&self) -> TokenVerifier {
-        self.issuer.verifier(self.issuer.service.clone())
+        self.issuer.verifier(Use::Access)
     }
 
     /// What a registry sends clients to it with. Where it is stands in each request, as the extension
@@ -246,12 +261,10 @@ impl TokenService {
 
     async fn by_refresh_token(&self, token: &str) -> Result<Presented, NoToken> {
         let Ok(claims) = self.refresh.verify(token).await else { return Ok(Presented::Refused) };
-        let (true, Some(name)) = (claims.is_of_user(), claims.subject()) else {
-            return Ok(Presented::Refused);
-        };
-        let mark = self.credentials.mark(name).await?;
+        let Some(Principal::User(name)) = claims.holder() else { return Ok(Presented::Refused) };
+        let mark = self.credentials.mark(&name).await?;
         let is_same = mark.is_some() && mark.as_deref() == claims.mark();
-        let who = Presented::By(Principal::User(name.to_owned()));
+        let who = Presented::By(Principal::User(name));
         Ok(if is_same { who } else { Presented::Refused })
     }
 
@@ -261,12 +274,11 @@ impl TokenService {
         who: &Principal,
         wants_refresh: bool,
     ) -> Result<Value, NoToken> {
-        let Issuer { service, lifetime, refresh_lifetime, .. } = &self.issuer;
         let now = self.issuer.clock.now();
         let granted = fields.granted(&self.policy, who);
         let scope = scope_of(&granted);
         let access = json!({ "access": granted });
-        let token = self.issuer.token(service, who, now, *lifetime, access)?;
+        let token = self.issuer.token(Use::Access, who, now, access)?;
         let issued_at =
             OffsetDateTime::from_unix_timestamp(since_1970(now).try_into().unwrap_or(0))
                 .ok()
@@ -275,15 +287,14 @@ impl TokenService {
             "token": token,
             "access_token": token,
             "token_type": "Bearer",
-            "expires_in": lifetime.as_secs(),
+            "expires_in": self.issuer.lifetime.as_secs(),
             "issued_at": issued_at,
             "scope": scope,
         });
         let Principal::User(name) = who else { return Ok(answer) };
         if wants_refresh && let Some(mark) = self.credentials.mark(name).await? {
-            let audience = self.issuer.refresh_audience();
             let mark = json!({ "mark": mark });
-            let token = self.issuer.token(&audience, who, now, *refresh_lifetime, mark)?;
+            let token = self.issuer.token(Use::Refresh, who, now, mark)?;
             answer["refresh_token"] = token.into();
         }
         Ok(answer)
@@ -296,6 +307,12 @@ fn since_1970(now: SystemTime) -> u64 {
 
 /// As a scope is written.
 fn scope_of(granted: &[Granted]) -> String {
-    let each = granted.iter().map(|it| format!("{}:{}:{}", it.kind, it.name, it.actions.join(",")));
+    let each = granted.iter().map(|it| {
+        let kind = match it.kind {
+            Kind::Repository => "repository",
+            Kind::Registry => "registry",
+        };
+        format!("{kind}:{}:{}", it.name, it.actions.join(","))
+    });
     each.collect::<Vec<_>>().join(" ")
 }

@@ -95,10 +95,12 @@ impl PolicyAuthorizer {
             debug!("a token is not believed: {error}");
             self.unauthorized(head, needed, Wrong::Invalid)
         })?;
-        let holder = tokens.holder(&claims);
-        let is_allowed = |access| holder.as_ref().is_none_or(|who| self.policy.allows(who, access));
-        let is_allowed = needed.iter().all(is_allowed);
-        if !is_allowed && holder != Some(Principal::Anonymous) {
+        let Some(holder) = tokens.holder(&claims) else {
+            debug!("a token is not believed: it does not say whose it is");
+            return Err(self.unauthorized(head, needed, Wrong::Invalid));
+        };
+        let is_allowed = needed.iter().all(|access| self.policy.allows(&holder, access));
+        if !is_allowed && holder != Principal::Anonymous {
             return Err(Denial::Denied);
         }
         if !is_allowed || !needed.iter().all(|access| claims.grants(access)) {
@@ -109,14 +111,13 @@ impl PolicyAuthorizer {
 }
 
 impl Tokens {
-    /// Of whom the policy is asked. `None` for a certificate's: all that it is called does not stand in the token, which
-    /// holds what the policy allowed it.
+    /// Of whom the policy is asked. `None` if the token is not such as ours are.
     fn holder(&self, claims: &Claims) -> Option<Principal> {
-        let Some(subject) = claims.subject() else { return Some(Principal::Anonymous) };
-        if !self.are_ours {
-            return Some(Principal::Subject(subject.to_owned()));
+        if self.are_ours {
+            return claims.holder();
         }
-        claims.is_of_user().then(|| Principal::User(subject.to_owned()))
+        let subject = claims.subject().map(str::to_owned);
+        Some(subject.map_or(Principal::Anonymous, Principal::Subject))
     }
 }
 

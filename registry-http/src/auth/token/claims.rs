@@ -6,6 +6,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Number;
 
 use super::error::TokenError;
+use super::holder::Holder;
+use crate::auth::principal::Principal;
 use crate::auth::{Access, Action};
 
 /// How many seconds the clock of the issuer may be off, as in Distribution.
@@ -26,16 +28,13 @@ pub struct Claims {
     sub: Option<String>,
     #[serde(default)]
     access: Option<Vec<Granted>>,
-    /// Ours: of which kind the subject is.
+    /// Ours: by what the policy knows who has the token.
     #[serde(default)]
-    kind: Option<String>,
+    holder: Option<Holder>,
     /// Ours, of a token that others are fetched with: what stood for the user's password.
     #[serde(default)]
     mark: Option<String>,
 }
-
-/// The `kind` of a token whose subject is one of our users.
-pub(in crate::auth) const KIND_USER: &str = "user";
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
@@ -60,9 +59,13 @@ impl Claims {
         self.sub.as_deref().filter(|name| !name.is_empty())
     }
 
-    /// Whether its subject is one of our users, if we have made the token.
-    pub(in crate::auth) fn is_of_user(&self) -> bool {
-        self.kind.as_deref() == Some(KIND_USER)
+    /// Whom the policy is asked of, if we have made the token. `None` if it does not say so as those of ours do.
+    pub(in crate::auth) fn holder(&self) -> Option<Principal> {
+        match (&self.holder, self.subject()) {
+            (Some(holder), _) => Some(holder.clone().into()),
+            (None, None) => Some(Principal::Anonymous),
+            (None, Some(_)) => None,
+        }
     }
 
     /// What stood for the user's password when the token was made, if it is one that others are fetched with.

@@ -119,6 +119,10 @@ fn a_mistake_in_a_rule_is_told_with_its_line() {
             "access: {anonymous: R, tokens: {key: k, lifetime: 30s}}",
             "c.yml:4: access.tokens.lifetime: expected a minute at least, found less",
         ),
+        (
+            "access:\n  anonymous: R\n  tokens: {key: k, refreshlifetime: 9000h,\n    lifetime: 24h1s}",
+            "c.yml:7: access.tokens.lifetime: expected 24 hours at most, found more",
+        ),
     ] {
         refuses(&format!("{USERS}{text}\n"), &[], line);
     }
@@ -151,4 +155,26 @@ fn a_variable_that_was_not_filled_in_takes_no_rule_away() {
     let text = format!("{USERS}access: {{anonymous: R}}\n");
     let line = read(&text, &[("REGISTRY_ACCESS", "")]).unwrap_err().to_string();
     assert!(line.contains("empty variable"), "{line}");
+}
+
+#[test]
+fn a_key_that_stands_in_the_place_of_its_path_is_refused_and_never_shown() {
+    let of_line = "-----BEGIN PRIVATE KEY----- aHVudGVyMg== -----END PRIVATE KEY-----";
+    let block =
+        "|\n      -----BEGIN PRIVATE KEY-----\n      aHVudGVyMg==\n      -----END PRIVATE KEY-----";
+    let told = "access.tokens.key: expected the path of a file, found what may be a key itself: put it into a file, and \
+                take another, as this one may have been seen";
+    let quoted = format!("'{of_line}'");
+    for value in [block, &quoted, of_line, "|\n      aHVudGVyMg==\n", r#""a\tb""#] {
+        let text = format!("{USERS}access:\n  anonymous: R\n  tokens:\n    key: {value}\n");
+        let line = read(&text, &[]).unwrap_err().to_string();
+        assert_eq!(line, format!("c.yml:7: {told}"));
+    }
+    let text = format!("{USERS}access: {{anonymous: R, tokens: {{issuer: i}}}}\n");
+    for value in [of_line.to_owned(), of_line.replace(' ', "\n")] {
+        for variable in ["REGISTRY_ACCESS_TOKENS_KEY", "REGISTRY_ACCESS_TOKENS"] {
+            let line = read(&text, &[(variable, &value)]).unwrap_err().to_string();
+            assert!(!line.contains("BEGIN") && !line.contains("aHVudGVyMg"), "{line}");
+        }
+    }
 }
