@@ -10,13 +10,15 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::auth::Auth;
+use super::doubtful;
 use super::go_duration::GoDuration;
+use super::http;
 use super::nearest::nearest;
 use super::node::{Entry, Node, Value};
 use super::origin::Origin;
 use super::problem::Problem;
 use super::said::{said, there};
-use crate::auth::policy::{Place, Policy, Right, Rule, Who};
+use crate::auth::policy::{Place, Policy, Rule, Who};
 use crate::endpoint;
 
 /// For how long a token may be good: until then it serves, whatever has become of its user.
@@ -97,6 +99,13 @@ impl Section {
                 "expected http.tls.clientcas with it, found none: no certificate could be verified";
             return Err(problem("access.certificates", what));
         }
+        let verifies_nobody = ["request-client-cert", "require-any-client-cert"];
+        let asked = document.find("http.tls.clientauth").and_then(|it| it.node.scalar());
+        if certificates && asked.is_some_and(|it| verifies_nobody.contains(&it.text.as_str())) {
+            let what = "expected http.tls.clientauth to be verify-client-cert-if-given or \
+                        require-and-verify-client-cert with it, found one by which no certificate is verified";
+            return Err(problem("access.certificates", what));
+        }
         let tokens = self.tokens.map(|tokens| tokens.resolve(&problem)).transpose()?;
         let is_in_htpasswd = matches!(auth, Some(Auth::Htpasswd { .. }));
         if tokens.is_some() && !is_in_htpasswd && !(certificates && auth.is_none()) {
@@ -106,17 +115,9 @@ impl Section {
         }
         let mut rules = anonymous(&entry.node)?;
         rules.extend(self::rules(&entry.node, auth, certificates)?);
-        if rules.is_empty() {
-            let what = "there is no rule: nobody may do anything";
-            warnings.push(problem("access", what));
-        }
-        let narrow =
-            |rule: &&Rule| rule.may.has(Right::Search) && !rule.places.contains(&Place::Everywhere);
-        if rules.iter().any(|rule| narrow(&rule)) {
-            let what = "S has no effect but for `**`: the catalog names every repository";
-            warnings.push(problem("access.rules", what));
-        }
-        Ok(Some(AccessControl { policy: Policy::new(rules), certificates, tokens }))
+        let policy = Policy::new(rules);
+        doubtful::tell_of(&entry.node, &policy, auth, tokens.is_some(), warnings);
+        Ok(Some(AccessControl { policy, certificates, tokens }))
     }
 }
 
@@ -147,6 +148,11 @@ impl TokensSection {
             let what = "expected a path such as /token that is none of the API's, found another";
             return Err(problem("access.tokens.path", what));
         }
+        let realm = said(self.realm).map(|realm| text("realm", Some(realm), "")).transpose()?;
+        if realm.as_deref().is_some_and(|realm| !http::is_url(realm)) {
+            let what = "expected an address such as https://registry.example.com/token, found another form";
+            return Err(problem("access.tokens.realm", what));
+        }
         let no_key = || {
             problem(
                 "access.tokens.key",
@@ -157,7 +163,7 @@ impl TokensSection {
             key: said(self.key).map(|key| file_of_key(key, problem)).ok_or_else(no_key)??,
             issuer: text("issuer", self.issuer, "registry")?,
             service: text("service", self.service, "registry")?,
-            realm: said(self.realm).map(|realm| text("realm", Some(realm), "")).transpose()?,
+            realm,
             path,
             lifetime: lifetime(
                 "lifetime",

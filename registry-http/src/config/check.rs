@@ -25,7 +25,11 @@ fn section<'n>(
         match keys::place(path) {
             Place::Section => section(root, &entry.node, path, warnings)?,
             Place::Unknown => {
-                warnings.push(Problem::new(&entry.origin, path.join("."), unknown(path)));
+                let problem = |what| Problem::new(&entry.origin, path.join("."), what);
+                if keys::may_protect(path) {
+                    return Err(problem(refused(path)));
+                }
+                warnings.push(problem(unknown(path)));
             }
             Place::Row(row) if is_idle(row, &entry.node, root) => {}
             Place::Row(row) => {
@@ -44,6 +48,13 @@ fn section<'n>(
         path.pop();
     }
     Ok(())
+}
+
+/// Of a key that may have been meant to keep somebody out.
+pub(super) fn refused(path: &[&str]) -> String {
+    let meant = keys::meant(path).map(|name| format!("; is `{name}` meant?"));
+    let meant = meant.unwrap_or_default();
+    format!("refused, because there is no such key, and access could be wider than is meant{meant}")
 }
 
 fn unknown(path: &[&str]) -> String {

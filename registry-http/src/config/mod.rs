@@ -16,6 +16,7 @@ mod auth;
 mod check;
 mod configuration;
 mod debug;
+mod doubtful;
 mod environment;
 mod go_duration;
 mod health;
