@@ -70,6 +70,8 @@ pub mod identity;
 #[cfg(feature = "auth")]
 pub mod issuer;
 #[cfg(feature = "auth")]
+mod places;
+#[cfg(feature = "auth")]
 pub mod policy;
 #[cfg(feature = "auth")]
 mod principal;
