@@ -104,6 +104,13 @@ enum Kind {
     Registry,
 }
 
+/// What is answered, and who gets it.
+#[derive(Debug)]
+pub(crate) struct Made {
+    pub(crate) answer: Value,
+    pub(crate) who: Principal,
+}
+
 /// Why there is no token.
 #[derive(Debug)]
 pub(crate) enum NoToken {
@@ -217,18 +224,18 @@ impl TokenService {
     }
 
     /// Docker's token flow: the credentials are the request's, what is asked for stands in its query.
-    pub(crate) async fn by_query(&self, head: &Parts) -> Result<Value, NoToken> {
+    pub(crate) async fn by_query(&self, head: &Parts) -> Result<Made, NoToken> {
         let fields = Fields::parse(head.uri.query().unwrap_or_default());
         self.is_for_us(&fields)?;
         let Presented::By(who) = self.credentials.of(head).await? else {
             return Err(NoToken::Credentials);
         };
         let wants_refresh = fields.first("offline_token") == Some("true");
-        self.answer(&fields, &who, wants_refresh).await
+        self.made(&fields, who, wants_refresh).await
     }
 
     /// Docker's OAuth 2 flow (RFC 6749 §4.3 and §6): all of it stands in the form.
-    pub(crate) async fn by_form(&self, form: &[u8]) -> Result<Value, NoToken> {
+    pub(crate) async fn by_form(&self, head: &Parts, form: &[u8]) -> Result<Made, NoToken> {
         let form = std::str::from_utf8(form);
         let fields = Fields::parse(form.map_err(|_| NoToken::Request("a form in UTF-8"))?);
         self.is_for_us(&fields)?;
@@ -237,7 +244,7 @@ impl TokenService {
             "password" => {
                 let name = field("username", "the field username")?;
                 let password = fields.first("password").unwrap_or_default();
-                let presented = self.credentials.by_password(name, password).await?;
+                let presented = self.credentials.by_password(head, name, password).await?;
                 (presented, fields.first("access_type") == Some("offline"))
             }
             "refresh_token" => {
@@ -247,7 +254,7 @@ impl TokenService {
             _ => return Err(NoToken::GrantType),
         };
         let Presented::By(who) = presented else { return Err(NoToken::Credentials) };
-        self.answer(&fields, &who, wants_refresh).await
+        self.made(&fields, who, wants_refresh).await
     }
 
     fn is_for_us(&self, fields: &Fields) -> Result<(), NoToken> {
@@ -268,17 +275,17 @@ impl TokenService {
         Ok(if is_same { who } else { Presented::Refused })
     }
 
-    async fn answer(
+    async fn made(
         &self,
         fields: &Fields,
-        who: &Principal,
+        who: Principal,
         wants_refresh: bool,
-    ) -> Result<Value, NoToken> {
+    ) -> Result<Made, NoToken> {
         let now = self.issuer.clock.now();
-        let granted = fields.granted(&self.policy, who);
+        let granted = fields.granted(&self.policy, &who);
         let scope = scope_of(&granted);
         let access = json!({ "access": granted });
-        let token = self.issuer.token(Use::Access, who, now, access)?;
+        let token = self.issuer.token(Use::Access, &who, now, access)?;
         let issued_at =
             OffsetDateTime::from_unix_timestamp(since_1970(now).try_into().unwrap_or(0))
                 .ok()
@@ -291,13 +298,15 @@ impl TokenService {
             "issued_at": issued_at,
             "scope": scope,
         });
-        let Principal::User(name) = who else { return Ok(answer) };
-        if wants_refresh && let Some(mark) = self.credentials.mark(name).await? {
+        if let Principal::User(name) = &who
+            && wants_refresh
+            && let Some(mark) = self.credentials.mark(name).await?
+        {
             let mark = json!({ "mark": mark });
-            let token = self.issuer.token(Use::Refresh, who, now, mark)?;
+            let token = self.issuer.token(Use::Refresh, &who, now, mark)?;
             answer["refresh_token"] = token.into();
         }
-        Ok(answer)
+        Ok(Made { answer, who })
     }
 }
 

@@ -29,7 +29,7 @@ struct Ann(Mutex<Option<String>>);
 
 #[async_trait::async_trait]
 impl Users for Ann {
-    async fn is_right(&self, name: &str, password: &str) -> Result<bool, BodyError> {
+    async fn is_right(&self, _: &Parts, name: &str, password: &str) -> Result<bool, BodyError> {
         Ok(name == "ann" && self.0.lock().unwrap().as_deref() == Some(password))
     }
 
@@ -65,7 +65,8 @@ fn service_of(pem: &str, name: &str, of: &str) -> (Arc<Hand>, Arc<Ann>, TokenSer
 }
 
 async fn form(service: &TokenService, form: &str) -> Result<Value, NoToken> {
-    service.by_form(form.as_bytes()).await
+    let (head, ()) = Request::post("/token").body(()).unwrap().into_parts();
+    service.by_form(&head, form.as_bytes()).await.map(|made| made.answer)
 }
 
 const LOGIN: &str =
@@ -143,7 +144,7 @@ async fn who_is_not_known_by_password_gets_nothing_to_fetch_tokens_with() {
     let (_, _, service) = service();
     let request =
         Request::get("/token?offline_token=true&scope=repository:app:pull").body(()).unwrap();
-    let answer = service.by_query(&request.into_parts().0).await.unwrap();
+    let answer = service.by_query(&request.into_parts().0).await.unwrap().answer;
     assert_eq!((&answer["refresh_token"], &answer["scope"]), (&Value::Null, &json!("")));
     for (bad, what) in [
         ("grant_type=password&username=ann&password=wrong", "credentials"),
