@@ -528,10 +528,17 @@ impl Links {
         }
     }
 
-    /// Where tokens are to be had.
+    /// Where the client of this request gets tokens: by the address that it came by, whatever the options are, so that it
+    /// does not send its password in clear where a proxy speaks TLS. What proxies add is believed: if it is the client's
+    /// own word, it misleads nobody else.
     #[cfg(feature = "auth")]
-    pub(crate) fn tokens(&self, service: &TokenService) -> String {
-        format!("{self}{}", service.path)
+    pub(crate) fn tokens(options: &Options, head: &Parts, service: &TokenService) -> String {
+        let links = Self::new(options, head);
+        let links = match options.locations {
+            Locations::Relative => Self { origin: origin(head).unwrap_or_default(), ..links },
+            Locations::FromRequest | Locations::Under(_) | Locations::At(_) => links,
+        };
+        format!("{links}{}", service.path)
     }
 
     /// Where a blob can be pulled from.

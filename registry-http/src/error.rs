@@ -14,11 +14,11 @@ use registry_store::error::{BodyError, Error};
 use registry_store::manifest::{MAX_MANIFEST_SIZE, ManifestError};
 use serde_json::{Value, json};
 
-use crate::auth::Denial;
 #[cfg(feature = "auth")]
 use crate::auth::basic;
 #[cfg(feature = "auth")]
 use crate::auth::issuer::NoToken;
+use crate::auth::{Access, Denial};
 use crate::body::{BodyFault, ResponseBody};
 use crate::headers;
 use crate::range;
@@ -38,7 +38,8 @@ pub(crate) struct Failure {
 #[derive(Debug)]
 enum Cause {
     Refused(Refusal),
-    Denied(Denial),
+    /// Why, and for what it was asked.
+    Denied(Denial, Vec<Access>),
     Store(Error),
     /// What people are shown who are asked for a password, and why there is no token.
     #[cfg(feature = "auth")]
@@ -51,12 +52,6 @@ impl<R: Into<Refusal>> From<R> for Failure {
     }
 }
 
-impl From<Denial> for Failure {
-    fn from(denial: Denial) -> Self {
-        Self { cause: Box::new(Cause::Denied(denial)), session: None }
-    }
-}
-
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self { cause: Box::new(Cause::Store(error)), session: None }
@@ -64,6 +59,11 @@ impl From<Error> for Failure {
 }
 
 impl Failure {
+    /// A request that needs this may not go on.
+    pub(crate) fn of_denial(denial: Denial, needed: Vec<Access>) -> Self {
+        Self { cause: Box::new(Cause::Denied(denial, needed)), session: None }
+    }
+
     /// There is no token of the service called so.
     #[cfg(feature = "auth")]
     pub(crate) fn of_token_service(name: &str, why: NoToken) -> Self {
@@ -81,16 +81,16 @@ impl Failure {
     pub(crate) fn into_response(self, method: &Method, uri: &Uri) -> Response<ResponseBody> {
         let wire = match &*self.cause {
             Cause::Refused(refusal) => of_refusal(refusal),
-            Cause::Denied(denial) => of_denial(denial),
+            Cause::Denied(denial, needed) => of_denial(denial, needed),
             Cause::Store(error) => of_store(error),
             #[cfg(feature = "auth")]
             Cause::NoToken(name, why) => of_no_token(name, why),
         };
         match &*self.cause {
-            Cause::Denied(Denial::Unavailable { reason }) => {
+            Cause::Denied(Denial::Unavailable { reason }, _) => {
                 tracing::error!(%method, path = uri.path(), %reason, "the authorizer failed");
             }
-            Cause::Denied(denial) => {
+            Cause::Denied(denial, _) => {
                 tracing::debug!(%method, path = uri.path(), %denial, "refused");
             }
             Cause::Store(Error::Storage(error)) => {
@@ -251,15 +251,18 @@ fn of_refusal(refusal: &Refusal) -> Wire {
     Wire::new(status, code, refusal)
 }
 
-fn of_denial(denial: &Denial) -> Wire {
+/// With what the request needs, as Distribution has it: docker takes a denial without a detail for one that is worth to be
+/// tried again, for most of a minute. It depends on the request alone.
+fn of_denial(denial: &Denial, needed: &[Access]) -> Wire {
     let wire = |status, code| Wire::new(status, code, denial);
     match denial {
         Denial::Unauthorized { challenges } => {
-            let mut wire = wire(StatusCode::UNAUTHORIZED, "UNAUTHORIZED");
+            let wire = wire(StatusCode::UNAUTHORIZED, "UNAUTHORIZED");
+            let mut wire = wire.about(accesses(needed));
             wire.headers = challenges.iter().map(|one| (WWW_AUTHENTICATE, one.clone())).collect();
             wire
         }
-        Denial::Denied => wire(StatusCode::FORBIDDEN, "DENIED"),
+        Denial::Denied => wire(StatusCode::FORBIDDEN, "DENIED").about(accesses(needed)),
         Denial::TooManyRequests { retry_after } => {
             let seconds =
                 retry_after.as_secs().saturating_add(u64::from(retry_after.subsec_nanos() > 0));
@@ -269,6 +272,18 @@ fn of_denial(denial: &Denial) -> Wire {
             wire(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE").with(RETRY_AFTER, &RETRY_SECONDS)
         }
     }
+}
+
+/// As Distribution's Go structures come out in JSON; nothing is `null` there.
+fn accesses(needed: &[Access]) -> Value {
+    let one = |kind, name: &str, action: &str| json!({ "Type": kind, "Class": "", "Name": name, "Action": action });
+    let each = needed.iter().map(|access| match access {
+        Access::Repository { name, action } => {
+            one("repository", name.as_str(), &action.to_string())
+        }
+        Access::Catalog => one("registry", "catalog", "*"),
+    });
+    if needed.is_empty() { Value::Null } else { each.collect() }
 }
 
 /// RFC 6749 lets 401 be answered to a bad password, and clients of images take nothing else for one.
@@ -399,6 +414,7 @@ fn of_storage(error: &backend::Error) -> Wire {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::Action;
     use http_body_util::BodyExt;
     use registry_store::backend::Tip;
     use registry_store::digest::Digest;
@@ -461,11 +477,36 @@ mod tests {
         }
     }
 
+    fn denied(denial: Denial) -> Failure {
+        Failure::of_denial(denial, Vec::new())
+    }
+
+    #[tokio::test]
+    async fn a_denial_names_what_the_request_needs_as_distribution_does() {
+        let to = |name: &str, action| Access::Repository { name: name.parse().unwrap(), action };
+        let needed =
+            vec![to("other/z", Action::Pull), to("other/z", Action::Push), Access::Catalog];
+        let detail = json!([
+            {"Type": "repository", "Class": "", "Name": "other/z", "Action": "pull"},
+            {"Type": "repository", "Class": "", "Name": "other/z", "Action": "push"},
+            {"Type": "registry", "Class": "", "Name": "catalog", "Action": "*"},
+        ]);
+        for (needed, detail) in [(needed, detail), (Vec::new(), Value::Null)] {
+            for denial in [Denial::Denied, Denial::Unauthorized { challenges: Vec::new() }] {
+                let (_, body) = told(Failure::of_denial(denial, needed.clone())).await;
+                let errors = body["errors"].as_array().unwrap();
+                assert_eq!(errors.len(), 1);
+                assert_eq!(errors[0].get("detail"), Some(&detail));
+            }
+        }
+    }
+
     #[tokio::test]
     async fn a_denial_says_whose_fault_it_is_and_when_to_come_back() {
         let challenges =
             vec![HeaderValue::from_static("Bearer x"), HeaderValue::from_static("Basic y")];
-        let (head, body) = told(Denial::Unauthorized { challenges: challenges.clone() }).await;
+        let (head, body) =
+            told(denied(Denial::Unauthorized { challenges: challenges.clone() })).await;
         assert_eq!(
             (head.status().as_u16(), &body["errors"][0]["code"]),
             (401, &json!("UNAUTHORIZED"))
@@ -474,13 +515,13 @@ mod tests {
             head.headers().get_all(WWW_AUTHENTICATE).iter().collect::<Vec<_>>(),
             challenges.iter().collect::<Vec<_>>()
         );
-        let (head, body) = told(Denial::Denied).await;
+        let (head, body) = told(denied(Denial::Denied)).await;
         assert_eq!((head.status().as_u16(), &body["errors"][0]["code"]), (403, &json!("DENIED")));
         for (milliseconds, seconds) in
             [(0, "0"), (1, "1"), (2000, "2"), (2001, "3"), (u64::MAX, "18446744073709552")]
         {
             let retry_after = Duration::from_millis(milliseconds);
-            let (head, body) = told(Denial::TooManyRequests { retry_after }).await;
+            let (head, body) = told(denied(Denial::TooManyRequests { retry_after })).await;
             assert_eq!(
                 (head.status().as_u16(), &body["errors"][0]["code"]),
                 (429, &json!("TOOMANYREQUESTS"))
@@ -488,9 +529,10 @@ mod tests {
             assert_eq!(head.headers()[RETRY_AFTER], seconds);
         }
         let retry_after = Duration::MAX;
-        let (head, _) = told(Denial::TooManyRequests { retry_after }).await;
+        let (head, _) = told(denied(Denial::TooManyRequests { retry_after })).await;
         assert_eq!(head.headers()[RETRY_AFTER], u64::MAX.to_string());
-        let (head, body) = told(Denial::Unavailable { reason: "the secret place".into() }).await;
+        let (head, body) =
+            told(denied(Denial::Unavailable { reason: "the secret place".into() })).await;
         assert_eq!(
             (head.status().as_u16(), &body["errors"][0]["code"]),
             (503, &json!("UNAVAILABLE"))

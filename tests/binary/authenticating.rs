@@ -1,7 +1,9 @@
 //! Users and keys of a configuration: who is let in, what does not start, and that the log holds no secret.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use registry_tests::issuer::{Issuer, access};
 use registry_tests::plain_http::{answer, connect};
@@ -131,5 +133,74 @@ fn users_or_keys_that_cannot_be_read_keep_it_from_starting() {
         says(&line, &parts);
         assert!(!line.contains("hunter2"), "{line}");
         assert!(!place.data().exists(), "nothing was made");
+    }
+}
+
+/// With the rights that `access` gives, and a token service.
+fn with_tokens(directory: &Path, key: &Path) -> Place {
+    let users = directory.join("htpasswd");
+    fs::write(&users, format!("ann:{HASH}\n")).unwrap();
+    Place::new(&format!(
+        "version: 0.1\nstorage: {{filesystem: {{rootdirectory: DATA}}}}\nhttp: {{addr: '127.0.0.1:0'}}\n\
+         auth: {{htpasswd: {{realm: r, path: {}}}}}\n\
+         access: {{rules: [{{who: 'user:*', where: '**', may: R}}], tokens: {{key: {}}}}}\n",
+        users.display(),
+        key.display()
+    ))
+}
+
+fn ask_for_a_token(registry: &RegistryProcess, authorization: &str) -> u16 {
+    let mut stream = connect(registry.address());
+    write!(
+        stream,
+        "GET /token?account=hunter2 HTTP/1.1\r\nHost: r\r\nAuthorization: {authorization}\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    answer(&mut stream, true).status
+}
+
+#[test]
+fn a_login_that_fails_is_told_of_by_the_address_and_one_that_does_not_by_the_name() {
+    let directory = TempDir::new().unwrap();
+    let place = with_tokens(directory.path(), &directory.path().join("key.pem"));
+    let mut registry = RegistryProcess::greeted(&mut place.serve());
+    assert_eq!(ask_for_a_token(&registry, "Basic aHVudGVyMjpodW50ZXIy"), 401);
+    let told = registry.log_line("a login failed");
+    says(&told, &["INFO", "127.0.0.1:"]);
+    assert!(!told.contains("hunter2"), "{told}");
+    assert_eq!(ask_for_a_token(&registry, GIVEN), 200);
+    let told = registry.output_line(" ann ");
+    says(&told, &["GET /token", " 200 "]);
+    assert!(!told.contains("hunter2"), "{told}");
+}
+
+#[test]
+fn a_key_that_others_can_read_is_told_of_and_one_that_cannot_be_read_keeps_it_from_starting() {
+    let directory = TempDir::new().unwrap();
+    let key = directory.path().join("key.pem");
+    let place = with_tokens(directory.path(), &key);
+    let registry = RegistryProcess::greeted(&mut place.serve());
+    registry.signal(Signal::TERM);
+    let log = registry.ended();
+    assert!(log.contains("made a key") && !log.contains("others can read"), "{log}");
+
+    fs::set_permissions(&key, Permissions::from_mode(0o640)).unwrap();
+    let mut registry = RegistryProcess::greeted(&mut place.serve());
+    says(&registry.log_line("others can read the key"), &["WARN", "key.pem"]);
+    drop(registry);
+
+    fs::write(&key, "hunter2").unwrap();
+    fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
+    let in_a_file = key.join("key.pem");
+    for (key, what) in [
+        (key.as_path(), "expected a key of P-256 or Ed25519"),
+        (directory.path(), "expected a file that this user may read"),
+        (&in_a_file, "expected a file that this user may read"),
+    ] {
+        let place = with_tokens(directory.path(), key);
+        let (status, line) = failure(&mut place.serve());
+        assert_eq!(status, 1);
+        says(&line, &["the key that tokens are signed with", what, "config.yml:5"]);
+        assert!(!line.contains("hunter2"), "{line}");
     }
 }

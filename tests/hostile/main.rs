@@ -2,7 +2,7 @@
 //! it sent, and everybody else is served meanwhile and afterwards.
 //!
 //! What takes hours is tried where the clock can be stopped, in `registry-http/src/serve.rs`.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod chunks;
 mod crowds;

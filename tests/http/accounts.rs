@@ -79,7 +79,7 @@ async fn many_requests_of_one_user_at_once_are_all_let_in() {
     let asked = (0..64).map(|n| {
         let users = users.clone();
         let password = if n % 2 == 0 { "secret" } else { "wrong" };
-        tokio::spawn(async move { (n, users.verify("ann", password).await.unwrap()) })
+        tokio::spawn(async move { (n, users.verify(None, "ann", password).await.unwrap()) })
     });
     for asked in asked.collect::<Vec<_>>() {
         let (n, is_right) = asked.await.unwrap();

@@ -1,8 +1,8 @@
 //! Who may not see it is not told whether it is there: what is refused looks the same for what exists and what does not.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::fs;
 use std::sync::Arc;
+use std::{fs, iter};
 
 use http::header::{AUTHORIZATION, DATE};
 use http::{Method, Request};
@@ -10,16 +10,19 @@ use registry_http::Options;
 use registry_http::auth::Authorizer;
 use registry_http::auth::basic::BasicAuthorizer;
 use registry_http::auth::htpasswd::Htpasswd;
+use registry_http::auth::issuer::{Issuer as OwnIssuer, SigningKey, TokenService};
+use registry_http::auth::policy::PolicyAuthorizer;
 use registry_http::auth::token::{
     Algorithm as Signing, Challenge, KeySource, TokenAuthorizer, TokenVerifier, TrustedKeys,
 };
 use registry_store::digest::Algorithm;
-use registry_store::options::{SystemClock, SystemRandom};
+use registry_store::options::{StoreOptions, SystemClock, SystemRandom};
 use registry_tests::issuer::{Issuer, access};
 use registry_tests::server::{Client, Protocol, Server, whole};
 use serde_json::json;
 
 use crate::fixture::Fixture;
+use crate::policy::{basic, policy, users};
 
 const NOBODY_S: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const NO_SESSION: &str = "6b3c9a93-af5d-473f-a4ff-9710022185cd";
@@ -76,6 +79,8 @@ async fn seen(client: &mut Client, method: &str, url: &str, given: Option<&str>)
     format!("{} {headers:?} {body}", answer.status)
         .replace("repository:not:", "repository:app:")
         .replace("repository:zoo:", "repository:app:")
+        .replace("\"Name\":\"not\"", "\"Name\":\"app\"")
+        .replace("\"Name\":\"zoo\"", "\"Name\":\"app\"")
 }
 
 async fn looks_alike(authorizer: Arc<dyn Authorizer>, given: &[Option<&str>]) {
@@ -96,6 +101,49 @@ async fn looks_alike(authorizer: Arc<dyn Authorizer>, given: &[Option<&str>]) {
             assert_eq!(there, not_there_seen, "{method} {not_there}");
         }
     }
+}
+
+#[tokio::test]
+async fn nobody_learns_what_is_there_whom_the_rules_do_not_let_whatever_he_brings() {
+    let pem = SigningKey::generate().unwrap();
+    let tokens = |rules: &[(&str, &str, &str)]| {
+        let key = SigningKey::from_pem(pem.as_bytes()).unwrap();
+        let issuer = OwnIssuer::new(key, "us", "s", &StoreOptions::default());
+        TokenService::new(issuer, users(), policy(rules))
+    };
+    let made = async |rules: &[(&str, &str, &str)], name: Option<&str>, scope: &str| {
+        let fixture = Fixture::new().await;
+        let options = Options { tokens: Some(Arc::new(tokens(rules))), ..Options::default() };
+        let server = Server::start(fixture.service(options)).await;
+        let mut client = server.connect(Protocol::Http1).await;
+        let mut request = Request::get(format!("/token?service=s&scope={scope}"));
+        if let Some(name) = name {
+            request = request.header(AUTHORIZATION, basic(name));
+        }
+        let answer = client.send(request, whole("")).await.json();
+        format!("Bearer {}", answer["token"].as_str().unwrap())
+    };
+    let all = "repository:app:*+repository:not:*+repository:zoo:*";
+    let wider = [("user:nobody", "**", "RWD"), ("everybody", "**", "RWD")];
+    let given = [
+        basic("nobody"),
+        "Basic Og==".to_owned(),
+        "Basic cmVhZGVyOndyb25n".to_owned(),
+        "Bearer x.y.z".to_owned(),
+        // Nothing is in it; what another would let has not been asked for; the rules have become narrower.
+        made(&[], Some("nobody"), all).await,
+        made(&[], None, all).await,
+        made(&[], Some("root"), "repository:other:*").await,
+        made(&wider, Some("nobody"), all).await,
+        made(&wider, None, all).await,
+    ];
+    let given: Vec<Option<&str>> =
+        iter::once(None).chain(given.iter().map(|it| Some(it.as_str()))).collect();
+    let authorizer = || PolicyAuthorizer::new(policy(&[]), users());
+    looks_alike(Arc::new(authorizer().with_basic("r").unwrap()), &given).await;
+    let service = tokens(&[]);
+    let with_tokens = authorizer().with_own_tokens(service.verifier(), service.challenge());
+    looks_alike(Arc::new(with_tokens), &given).await;
 }
 
 #[tokio::test]

@@ -1,32 +1,46 @@
 //! The token service, over a socket: who gets a token, for what, and what it lets do.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::fs;
 use std::sync::Arc;
 
+use async_trait::async_trait;
+use bytes::Bytes;
 use http::Request;
-use http::header::{AUTHORIZATION, HOST};
+use http::header::{AUTHORIZATION, HOST, WWW_AUTHENTICATE};
+use http::request::Parts;
+use http_body_util::{BodyExt as _, Full};
+use registry_http::auth::Actor;
+use registry_http::auth::credentials::{Credentials, Users};
+use registry_http::auth::htpasswd::Htpasswd;
 use registry_http::auth::issuer::{Issuer, SigningKey, TokenService};
 use registry_http::auth::policy::PolicyAuthorizer;
-use registry_http::{Locations, Options};
-use registry_store::options::StoreOptions;
+use registry_http::peer::ClientCertificate;
+use registry_http::{Locations, Options, RegistryService};
+use registry_store::error::BodyError;
+use registry_store::options::{StoreOptions, SystemRandom};
 use registry_tests::server::{Answer, Client, Protocol, Server, whole};
 use serde_json::Value;
+use tower::ServiceExt as _;
 
 use crate::fixture::Fixture;
-use crate::policy::{basic, policy, users};
+use crate::policy::{HASH, basic, policy, users};
 
 struct Registry {
-    _fixture: Fixture,
+    fixture: Fixture,
     _server: Server,
     client: Client,
 }
 
 impl Registry {
     async fn new(prefix: &str) -> Self {
+        Self::located(prefix, Locations::FromRequest, users()).await
+    }
+
+    async fn located(prefix: &str, locations: Locations, users: Credentials) -> Self {
         let key = SigningKey::from_pem(SigningKey::generate().unwrap().as_bytes()).unwrap();
         let issuer = Issuer::new(key, "us", "the registry", &StoreOptions::default());
         let policy = Arc::new(policy(&[("everybody", "app/**", "R"), ("user:pusher", "zoo", "S")]));
-        let users = users();
         let service = TokenService::new(issuer, users.clone(), Arc::clone(&policy));
         let authorizer = PolicyAuthorizer::new(policy, users)
             .with_own_tokens(service.verifier(), service.challenge());
@@ -34,18 +48,18 @@ impl Registry {
         let options = Options {
             authorizer: Some(Arc::new(authorizer)),
             tokens: Some(Arc::new(service)),
-            locations: Locations::FromRequest,
+            locations,
             path_prefix: prefix.to_owned(),
             ..Options::default()
         };
         let server = Server::start(fixture.service(options)).await;
         let client = server.connect(Protocol::Http1).await;
-        Self { _fixture: fixture, _server: server, client }
+        Self { fixture, _server: server, client }
     }
 
     async fn ask(&mut self, request: &str, given: Option<&str>) -> Answer {
         let (method, url) = request.split_once(' ').unwrap();
-        let mut request = Request::builder().method(method).uri(url);
+        let mut request = Request::builder().method(method).uri(self.fixture.fill_in(url));
         if let Some(given) = given {
             request = request.header(AUTHORIZATION, given);
         }
@@ -193,8 +207,14 @@ async fn a_refresh_token_fetches_others_and_is_none_itself() {
 
 #[tokio::test]
 async fn clients_are_sent_to_the_address_they_have_come_by() {
-    for prefix in ["", "/registry"] {
-        let mut registry = Registry::new(prefix).await;
+    // Where locations are to be relative, too: else passwords would go in clear that were to go by TLS.
+    for (prefix, locations) in [
+        ("", Locations::FromRequest),
+        ("/registry", Locations::FromRequest),
+        ("", Locations::Relative),
+        ("/registry", Locations::Relative),
+    ] {
+        let mut registry = Registry::located(prefix, locations, users()).await;
         for (forwarded, base) in
             [(None, "http://r.example.com:1"), (Some("https"), "https://r.example.com:1")]
         {
@@ -216,5 +236,212 @@ async fn clients_are_sent_to_the_address_they_have_come_by() {
         // A password does at the registry itself, too.
         let url = format!("GET {prefix}/v2/app/tags/list");
         assert_eq!(registry.ask(&url, Some(&basic("reader"))).await.status, 200);
+    }
+}
+
+/// A request of a client with a certificate, if any.
+async fn by_certificate(
+    service: &RegistryService,
+    request: &str,
+    given: Option<&str>,
+    certificate: Option<&ClientCertificate>,
+) -> (u16, String, Value) {
+    let (method, url) = request.split_once(' ').unwrap();
+    let mut asked = Request::builder().method(method).uri(url).header(HOST, "r");
+    if let Some(given) = given {
+        asked = asked.header(AUTHORIZATION, given);
+    }
+    if let Some(certificate) = certificate {
+        asked = asked.extension(certificate.clone());
+    }
+    let asked = asked.body(Full::new(Bytes::new())).unwrap();
+    let answer = service.clone().oneshot(asked).await.unwrap();
+    let challenge = answer.headers().get(WWW_AUTHENTICATE);
+    let challenge = challenge.map_or("", |value| value.to_str().unwrap()).to_owned();
+    let status = answer.status().as_u16();
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    (status, challenge, serde_json::from_slice(&body).unwrap_or_default())
+}
+
+#[tokio::test]
+async fn the_holder_of_a_certificate_may_by_his_token_what_he_may_without_it() {
+    let pem = SigningKey::generate().unwrap();
+    let fixture = Fixture::new().await;
+    let rules = [("certificate:DNS=builder.example.com", "app", "RW"), ("everybody", "zoo", "R")];
+    // The same registry, and one that was started anew with narrower rules.
+    let [service, narrower] = [&rules[..], &rules[1..]].map(|rules| {
+        let key = SigningKey::from_pem(pem.as_bytes()).unwrap();
+        let issuer = Issuer::new(key, "us", "s", &StoreOptions::default());
+        let policy = Arc::new(policy(rules));
+        let users = users().with_certificates();
+        let tokens = TokenService::new(issuer, users.clone(), Arc::clone(&policy));
+        let authorizer = PolicyAuthorizer::new(policy, users)
+            .with_own_tokens(tokens.verifier(), tokens.challenge());
+        let (authorizer, tokens) = (Some(Arc::new(authorizer) as _), Some(Arc::new(tokens)));
+        fixture.service(Options { authorizer, tokens, ..Options::default() })
+    });
+    // Called like a user, who may push to `app` and delete in it.
+    let certificate = |dns: &str| ClientCertificate {
+        common_name: Some("root".to_owned()),
+        dns_names: vec![dns.to_owned()],
+        fingerprint: "ab".repeat(32),
+        ..ClientCertificate::default()
+    };
+    let requests = [
+        "GET /v2/",
+        "GET /v2/app/tags/list",
+        PUSH,
+        "DELETE /v2/app/manifests/all",
+        "GET /v2/zoo/tags/list",
+        "POST /v2/zoo/blobs/uploads/",
+        "GET /v2/not/tags/list",
+        "GET /v2/_catalog",
+    ];
+    let all = "scope=repository:app:*&scope=repository:zoo:*&scope=repository:not:*&scope=registry:catalog:*";
+    for (dns, scope) in [
+        ("builder.example.com", "repository:app:pull,push repository:zoo:pull"),
+        ("other.example.com", "repository:zoo:pull"),
+    ] {
+        let certificate = certificate(dns);
+        let of_him = Some(&certificate);
+        let url = format!("GET /token?service=s&offline_token=true&{all}");
+        let (_, _, answer) = by_certificate(&service, &url, None, of_him).await;
+        assert_eq!((&answer["scope"], &answer["refresh_token"]), (&scope.into(), &Value::Null));
+        let token = format!("Bearer {}", answer["token"].as_str().unwrap());
+        for request in requests {
+            let direct = by_certificate(&service, request, None, of_him).await.0;
+            // The token is what counts, whoever sends it.
+            for who in [of_him, None] {
+                let by_token = by_certificate(&service, request, Some(&token), who).await.0;
+                assert_eq!(by_token, direct, "{dns}: {request}");
+            }
+        }
+        let (status, ..) = by_certificate(&narrower, PUSH, Some(&token), None).await;
+        assert_eq!(status, 403, "what the policy no longer allows");
+        // What he might, but has not asked for.
+        let (_, _, answer) = by_certificate(&service, "GET /token?service=s", None, of_him).await;
+        let token = format!("Bearer {}", answer["token"].as_str().unwrap());
+        let (status, challenge, _) = by_certificate(&service, PUSH, Some(&token), None).await;
+        if dns.starts_with("builder") {
+            assert_eq!(status, 401);
+            assert!(challenge.ends_with("error=\"insufficient_scope\""), "{challenge}");
+        } else {
+            assert_eq!(status, 403);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_mount_is_declined_where_the_token_or_the_policy_does_not_let_read_the_source() {
+    let mut registry = Registry::new("").await;
+    let target = "scope=repository:app:pull,push";
+    let zoo = format!("{target}&scope=repository:zoo:pull");
+    for (name, scopes, status) in [
+        ("root", zoo.as_str(), 201),
+        // He might, but has not asked for it.
+        ("root", target, 202),
+        // He has asked for it, and may not.
+        ("pusher", zoo.as_str(), 202),
+        // Not even the target.
+        ("root", "scope=repository:zoo:pull", 401),
+        ("reader", zoo.as_str(), 403),
+    ] {
+        let (token, _) = registry.token(Some(&basic(name)), scopes).await;
+        let mount = "POST /v2/app/blobs/uploads/?mount={hello}&from=zoo";
+        let answer = registry.ask(mount, Some(&token)).await;
+        assert_eq!(answer.status.as_u16(), status, "{name} {scopes}");
+    }
+}
+
+#[tokio::test]
+async fn refresh_tokens_end_with_the_password_that_stands_in_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("htpasswd");
+    let good = format!("pusher:{HASH}\n");
+    fs::write(&file, &good).unwrap();
+    let users = Htpasswd::open(&file, &SystemRandom).unwrap();
+    let users = Credentials::none().with_users(Arc::new(users));
+    let mut registry = Registry::located("", Locations::FromRequest, users).await;
+    let login = "grant_type=password&username=pusher&password=secret&access_type=offline";
+    let answer = registry.post(login).await.json();
+    let refresh = answer["refresh_token"].as_str().unwrap();
+    assert!(!answer.to_string().contains("$2b$"));
+    let form = format!("grant_type=refresh_token&refresh_token={refresh}");
+    // The same password by another hash, another user, no hash of bcrypt.
+    let again = good.replace("BeUDnQxBbQWPcN2EzgO0f.", "CeUDnQxBbQWPcN2EzgO0f.");
+    for (text, status) in [
+        (good.as_str(), 200),
+        (&again, 401),
+        (&good, 200),
+        (&good.replace("pusher", "other"), 401),
+        ("", 401),
+        ("pusher:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n", 401),
+        (&format!("{good}pusher:{{SHA}}5en6G6MezRroT3XKqkdPOmY/BfQ=\n"), 401),
+        (&format!("other:{HASH}\n{good}"), 200),
+    ] {
+        // Another file of that name: a text of the same length at the same moment would be the same file.
+        let new = directory.path().join("new");
+        fs::write(&new, text).unwrap();
+        fs::rename(&new, &file).unwrap();
+        assert_eq!(registry.post(&form).await.status.as_u16(), status, "{text}");
+    }
+}
+
+/// Users who cannot be looked up now.
+struct Busy;
+
+#[async_trait]
+impl Users for Busy {
+    async fn is_right(&self, _: &Parts, _: &str, _: &str) -> Result<bool, BodyError> {
+        Err("too many wait, hunter2 among them".into())
+    }
+
+    async fn mark(&self, _: &str) -> Result<Option<String>, BodyError> {
+        Err("the same".into())
+    }
+}
+
+#[tokio::test]
+async fn where_passwords_cannot_be_looked_at_now_it_is_said_when_to_come_again() {
+    let users = Credentials::none().with_users(Arc::new(Busy));
+    let mut registry = Registry::located("", Locations::FromRequest, users).await;
+    let given = basic("reader");
+    let login = "grant_type=password&username=reader&password=secret";
+    for answer in [
+        registry.ask("GET /v2/", Some(&given)).await,
+        registry.ask("GET /v2/app/tags/list", Some(&given)).await,
+        registry.ask(PUSH, Some(&given)).await,
+        registry.ask("GET /token?service=the+registry", Some(&given)).await,
+        registry.post(login).await,
+    ] {
+        assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, "5"));
+        assert_eq!(answer.json()["errors"][0]["code"], "UNAVAILABLE");
+        assert!(!String::from_utf8_lossy(&answer.body).contains("hunter2"));
+    }
+    // Who brings nothing is not kept waiting by it.
+    assert_eq!(registry.ask("GET /v2/app/tools/tags/list", None).await.status, 200);
+}
+
+#[tokio::test]
+async fn who_gets_a_token_is_known_to_those_who_tell_of_requests() {
+    let registry = Registry::new("").await;
+    let key = SigningKey::from_pem(SigningKey::generate().unwrap().as_bytes()).unwrap();
+    let issuer = Issuer::new(key, "us", "s", &StoreOptions::default());
+    let tokens = TokenService::new(issuer, users(), policy(&[]));
+    let service =
+        registry.fixture.service(Options { tokens: Some(Arc::new(tokens)), ..Options::default() });
+    let wrong = Some("Basic cmVhZGVyOndyb25n".to_owned());
+    for (given, actor) in [
+        (Some(basic("reader")), Some(Actor::named("reader"))),
+        (None, Some(Actor::anonymous())),
+        (wrong, None),
+    ] {
+        let mut request = Request::get("/token").header(HOST, "r");
+        if let Some(given) = &given {
+            request = request.header(AUTHORIZATION, given);
+        }
+        let request = request.body(Full::new(Bytes::new())).unwrap();
+        let answer = service.clone().oneshot(request).await.unwrap();
+        assert_eq!(answer.extensions().get::<Actor>(), actor.as_ref(), "{given:?}");
     }
 }

@@ -9,6 +9,7 @@ mod buildah;
 mod collecting;
 mod comparing;
 mod configuring;
+mod denials;
 mod distribution;
 mod docker;
 mod documents;

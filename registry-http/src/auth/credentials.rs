@@ -15,12 +15,13 @@ use crate::peer::ClientCertificate;
 /// Knows users by their passwords.
 #[async_trait]
 pub trait Users: Send + Sync + 'static {
-    /// Is there such a user, and is this his password? Who is unknown has to cost as much as who is known.
+    /// Is there such a user, and is this his password? Who is unknown has to cost as much as who is known. `head` is that of
+    /// the request, by which one who asks again and again can be told from others.
     ///
     /// # Errors
     ///
     /// If that cannot be told now; the reason is for the log.
-    async fn is_right(&self, name: &str, password: &str) -> Result<bool, BodyError>;
+    async fn is_right(&self, head: &Parts, name: &str, password: &str) -> Result<bool, BodyError>;
 
     /// What stands for the password that a user has now: another one when it is changed, and nothing that it could be
     /// guessed by. `None` if there is no such user.
@@ -78,7 +79,7 @@ impl Credentials {
             Some(it) if it.name.is_empty() && it.password.is_empty() => {
                 Ok(Presented::By(self.without_credentials(head)))
             }
-            Some(it) => self.by_password(&it.name, &it.password).await,
+            Some(it) => self.by_password(head, &it.name, &it.password).await,
             None => Ok(Presented::Refused),
         }
     }
@@ -92,11 +93,12 @@ impl Credentials {
     /// Who it is, by a name and a password.
     pub(super) async fn by_password(
         &self,
+        head: &Parts,
         name: &str,
         password: &str,
     ) -> Result<Presented, BodyError> {
         Ok(match &self.users {
-            Some(users) if users.is_right(name, password).await? => {
+            Some(users) if users.is_right(head, name, password).await? => {
                 Presented::By(Principal::User(name.to_owned()))
             }
             Some(_) | None => Presented::Refused,

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::sync::Arc;
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -19,14 +20,17 @@ use ring::digest::{SHA256, digest};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 use tracing::warn;
 
 use super::Actor;
 use super::basic::basic_credentials;
 use super::credentials::Users as KnownUsers;
 use super::identity::{Identifier, Identity, has_credentials};
+use super::places::Places;
 use super::reloaded::{FileError, Reloaded};
 use super::verified::Verified;
+use crate::peer::Peer;
 
 const WHAT: &str = "the htpasswd file";
 
@@ -36,8 +40,8 @@ const DEFAULT_COST: u32 = 10;
 /// The greatest cost that is verified with; twice as much work for each: 18 is some ten seconds.
 const GREATEST_COST: u32 = 18;
 
-/// How many requests may wait for bcrypt at a time; one more is told to come again.
-const WAITERS: usize = 256;
+/// How long a request waits for its turn at most; then it is told to come again.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The users of a file that `htpasswd -B` makes. Cheap to clone, the clones remember together.
 ///
@@ -51,14 +55,15 @@ const WAITERS: usize = 256;
 ///   hash is the same.
 /// * An unknown user costs as much as a wrong password: as much as a bcrypt of the greatest cost in the file, whatever
 ///   the cost of a user's own hash is.
-/// * bcrypt runs on blocking threads, on at most half of the processors at a time; 256 more requests wait, and then no
-///   more are taken.
+/// * bcrypt runs on blocking threads, on at most half of the processors at a time. 256 requests may be there or wait, 16 of
+///   one address, each for 5 s; one more is told to come again. So wrong passwords take a part of the processors, and
+///   make those wait for a while whose passwords were not right lately; the others need no turn.
 #[derive(Clone)]
 pub struct Htpasswd {
     users: Reloaded<Users>,
     verified: Arc<Verified>,
     turns: Arc<Semaphore>,
-    places: Arc<Semaphore>,
+    places: Places,
 }
 
 /// Why users cannot be looked up. It holds no name, password or hash.
@@ -88,16 +93,22 @@ impl Htpasswd {
             users,
             verified: Arc::new(Verified::new(random)),
             turns: Arc::new(Semaphore::new(processors.div_ceil(2))),
-            places: Arc::new(Semaphore::new(WAITERS)),
+            places: Places::default(),
         })
     }
 
-    /// Is there such a user, and is this his password?
+    /// Is there such a user, and is this his password? `peer` is who asks, if that is known.
     ///
     /// # Errors
     ///
-    /// If too many wait for that already, or the runtime ends meanwhile.
-    pub async fn verify(&self, name: &str, password: &str) -> Result<bool, HtpasswdError> {
+    /// If too many wait for that already, of this peer or together, or its turn does not come soon, or the runtime ends
+    /// meanwhile.
+    pub async fn verify(
+        &self,
+        peer: Option<&Peer>,
+        name: &str,
+        password: &str,
+    ) -> Result<bool, HtpasswdError> {
         let users = self.users.current().await;
         let known = users.hashes.get(name);
         let hash = known.unwrap_or(&users.decoy);
@@ -105,9 +116,9 @@ impl Htpasswd {
         if known.is_some() && self.verified.holds(&mark) {
             return Ok(true);
         }
-        let _place = self.places.try_acquire().map_err(|_| HtpasswdError::Busy)?;
-        let turn = Arc::clone(&self.turns).acquire_owned().await;
-        let turn = turn.map_err(|_| HtpasswdError::Stopped)?;
+        let _place = self.places.take(peer).ok_or(HtpasswdError::Busy)?;
+        let turn = timeout(PATIENCE, Arc::clone(&self.turns).acquire_owned()).await;
+        let turn = turn.map_err(|_| HtpasswdError::Busy)?.map_err(|_| HtpasswdError::Stopped)?;
         // Many requests may have waited for the first of them.
         if known.is_some() && self.verified.holds(&mark) {
             return Ok(true);
@@ -128,8 +139,8 @@ impl Htpasswd {
 
 #[async_trait]
 impl KnownUsers for Htpasswd {
-    async fn is_right(&self, name: &str, password: &str) -> Result<bool, BodyError> {
-        Ok(self.verify(name, password).await?)
+    async fn is_right(&self, head: &Parts, name: &str, password: &str) -> Result<bool, BodyError> {
+        Ok(self.verify(head.extensions.get(), name, password).await?)
     }
 
     /// SHA-256 of the user's hash, whose salt is known to nobody else: no password can be tried against it.
@@ -147,7 +158,7 @@ impl Identifier for Htpasswd {
             let nothing = !has_credentials(head);
             return Ok(if nothing { Identity::Anonymous } else { Identity::Refused });
         };
-        let is_right = self.verify(&given.name, &given.password).await?;
+        let is_right = self.verify(head.extensions.get(), &given.name, &given.password).await?;
         Ok(if is_right { Identity::Known(Actor::named(given.name)) } else { Identity::Refused })
     }
 }
@@ -236,13 +247,14 @@ fn decoy(cost: u32) -> String {
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "a test changes the file as an operator does")]
 mod tests {
-    use std::fs;
     use std::path::Path;
+    use std::{fs, iter};
 
     use http::Request;
     use http::header::AUTHORIZATION;
     use registry_store::options::SystemRandom;
     use tempfile::TempDir;
+    use tokio::time::Instant;
 
     use super::*;
 
@@ -267,7 +279,7 @@ mod tests {
     }
 
     async fn is_right(users: &Htpasswd, name: &str, password: &str) -> bool {
-        users.verify(name, password).await.unwrap()
+        users.verify(None, name, password).await.unwrap()
     }
 
     #[tokio::test]
@@ -355,13 +367,36 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_more_wait_for_bcrypt_than_there_are_places() {
+    async fn who_takes_all_his_places_makes_nobody_else_wait_outside() {
         let (_directory, path) = file(&format!("ann:{SECRET}\n"));
         let users = open(&path);
-        let taken = users.places.acquire_many(u32::try_from(WAITERS).unwrap()).await.unwrap();
-        let refused = users.verify("ann", "secret").await;
+        let peers = ["192.0.2.1:1", "192.0.2.2:1"].map(|it| Peer::Tcp(it.parse().unwrap()));
+        let taken: Vec<_> = iter::from_fn(|| users.places.take(Some(&peers[0]))).collect();
+        let refused = users.verify(Some(&peers[0]), "ann", "secret").await;
+        assert!(matches!(refused, Err(HtpasswdError::Busy)), "{refused:?}");
+        assert!(users.verify(Some(&peers[1]), "ann", "secret").await.unwrap());
+        // It was right just now, and needs no place.
+        assert!(users.verify(Some(&peers[0]), "ann", "secret").await.unwrap());
+        let refused = users.verify(Some(&peers[0]), "ann", "wrong").await;
         assert!(matches!(refused, Err(HtpasswdError::Busy)), "{refused:?}");
         drop(taken);
+        assert!(!users.verify(Some(&peers[0]), "ann", "wrong").await.unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_his_turn_is_told_to_come_again_after_a_while() {
+        let (_directory, path) = file(&format!("ann:{SECRET}\nbob:{SECRET}\n"));
+        let users = open(&path);
+        assert!(is_right(&users, "bob", "secret").await);
+        let all = u32::try_from(users.turns.available_permits()).unwrap();
+        let turns = users.turns.acquire_many(all).await.unwrap();
+        let begun = Instant::now();
+        let refused = users.verify(None, "ann", "secret").await;
+        assert!(matches!(refused, Err(HtpasswdError::Busy)), "{refused:?}");
+        assert!(begun.elapsed() >= PATIENCE);
+        // Who was right just now does not wait.
+        assert!(is_right(&users, "bob", "secret").await);
+        drop(turns);
         assert!(is_right(&users, "ann", "secret").await);
     }
 

@@ -71,6 +71,8 @@ pub mod identity;
 pub mod issuer;
 mod place;
 #[cfg(feature = "auth")]
+mod places;
+#[cfg(feature = "auth")]
 pub mod policy;
 #[cfg(feature = "auth")]
 mod principal;

@@ -1,11 +1,5 @@
 //! Who may do what, and tokens of our own, as the configuration says.
-#![expect(clippy::disallowed_methods, reason = "reads and makes a key before anything is served")]
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::Path;
-use std::process;
 use std::sync::Arc;
 
 use registry_http::auth::Authorizer;
@@ -14,10 +8,9 @@ use registry_http::auth::issuer::{Issuer, SigningKey, TokenService};
 use registry_http::auth::policy::{CurrentPolicy, PolicyAuthorizer};
 use registry_http::config::{AccessControl, Auth, OwnTokens};
 use registry_store::options::StoreOptions;
-use tracing::{info, warn};
 
 use super::said::Said;
-use super::{Failure, authentication};
+use super::{Failure, authentication, signing_key};
 
 /// What stands before the registry.
 pub(super) struct Guard {
@@ -78,16 +71,14 @@ fn token_service(
             file.display()
         ))
     };
-    let pem = key_in(file).map_err(|error| {
+    let pem = signing_key::read_or_make(file, &*options.random).map_err(|error| {
         failure(format!(
             "{error}; expected a file that this user may read, or a directory to make it in"
         ))
     })?;
     let key = SigningKey::from_pem(&pem).map_err(failure)?;
     // One that does not do is told of in one line, and this is not it.
-    if fs::metadata(file).is_ok_and(|it| it.mode() & 0o077 != 0) {
-        warn!("{}: others can read the key that tokens are signed with", file.display());
-    }
+    signing_key::tell_if_others_can_read(file);
     let mut issuer = Issuer::new(key, &wanted.issuer, &wanted.service, options);
     issuer.lifetime = wanted.lifetime;
     issuer.refresh_lifetime = wanted.refresh_lifetime;
@@ -95,57 +86,4 @@ fn token_service(
     service.path.clone_from(&wanted.path);
     service.realm.clone_from(&wanted.realm);
     Ok(service)
-}
-
-/// What the file holds. One that is not there is made, with a new key, for this user alone.
-fn key_in(file: &Path) -> io::Result<Vec<u8>> {
-    match fs::read(file) {
-        Err(error) if error.kind() == ErrorKind::NotFound => make(file)?,
-        read => return read,
-    }
-    fs::read(file)
-}
-
-/// Order: another file gets the key, whole and durable → it gets the name, if none has it yet. Of two processes that start
-/// together one makes it, and a crash leaves no half of a key.
-fn make(file: &Path) -> io::Result<()> {
-    let pem = SigningKey::generate().map_err(io::Error::other)?;
-    let mut other = file.as_os_str().to_owned();
-    other.push(format!(".{}", process::id()));
-    let other = Path::new(&other);
-    let write = || {
-        let mut made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(other)?;
-        made.write_all(pem.as_bytes())?;
-        made.sync_all()?;
-        match fs::hard_link(other, file) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-            Err(error) => Err(error),
-            Ok(()) => {
-                info!("{}: made a key to sign tokens with; replicas need the same", file.display());
-                Ok(())
-            }
-        }
-    };
-    let outcome = write();
-    // What is left of it is of no use to anybody.
-    let _ = fs::remove_file(other);
-    outcome
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_is_made_once_for_this_user_alone() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("key.pem");
-        let made = key_in(&file).unwrap();
-        assert!(SigningKey::from_pem(&made).is_ok());
-        assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
-        assert_eq!(key_in(&file).unwrap(), made);
-        make(&file).unwrap();
-        assert_eq!(key_in(&file).unwrap(), made, "who comes second takes what is there");
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
-    }
 }

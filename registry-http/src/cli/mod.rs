@@ -21,6 +21,7 @@ mod said;
 mod scrub;
 mod serve;
 mod settings;
+mod signing_key;
 mod storage;
 mod upload_secret;
 mod usage;

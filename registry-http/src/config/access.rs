@@ -10,7 +10,9 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::auth::Auth;
+use super::doubtful;
 use super::go_duration::GoDuration;
+use super::http;
 use super::nearest::nearest;
 use super::node::{Entry, Node, Value};
 use super::origin::Origin;
@@ -18,6 +20,9 @@ use super::problem::Problem;
 use super::said::{said, there};
 use crate::auth::policy::{Place, Policy, Rule, Who};
 use crate::endpoint;
+
+/// For how long a token may be good: until then it serves, whatever has become of its user.
+const LIFETIME_MAX: Duration = Duration::from_hours(24);
 
 /// `access`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +99,13 @@ impl Section {
                 "expected http.tls.clientcas with it, found none: no certificate could be verified";
             return Err(problem("access.certificates", what));
         }
+        let verifies_nobody = ["request-client-cert", "require-any-client-cert"];
+        let asked = document.find("http.tls.clientauth").and_then(|it| it.node.scalar());
+        if certificates && asked.is_some_and(|it| verifies_nobody.contains(&it.text.as_str())) {
+            let what = "expected http.tls.clientauth to be verify-client-cert-if-given or \
+                        require-and-verify-client-cert with it, found one by which no certificate is verified";
+            return Err(problem("access.certificates", what));
+        }
         let tokens = self.tokens.map(|tokens| tokens.resolve(&problem)).transpose()?;
         let is_in_htpasswd = matches!(auth, Some(Auth::Htpasswd { .. }));
         if tokens.is_some() && !is_in_htpasswd && !(certificates && auth.is_none()) {
@@ -103,11 +115,9 @@ impl Section {
         }
         let mut rules = anonymous(&entry.node)?;
         rules.extend(self::rules(&entry.node, auth, certificates)?);
-        if rules.is_empty() {
-            let what = "there is no rule: nobody may do anything";
-            warnings.push(problem("access", what));
-        }
-        Ok(Some(AccessControl { policy: Policy::new(rules), certificates, tokens }))
+        let policy = Policy::new(rules);
+        doubtful::tell_of(&entry.node, &policy, auth, tokens.is_some(), warnings);
+        Ok(Some(AccessControl { policy, certificates, tokens }))
     }
 }
 
@@ -121,8 +131,12 @@ impl TokensSection {
                 problem(&format!("access.tokens.{name}"), what)
             })
         };
-        let lifetime = |name: &str, span: Option<GoDuration>, default: Duration| {
+        let lifetime = |name: &str, span: Option<GoDuration>, default: Duration, most: Duration| {
             let span = span.map_or(default, |span| span.0);
+            if span > most {
+                let what = format!("expected {} hours at most, found more", most.as_secs() / 3600);
+                return Err(problem(&format!("access.tokens.{name}"), &what));
+            }
             // Clients take a token for good for as long at least, whatever it says.
             (span >= Duration::from_secs(60)).then_some(span).ok_or_else(|| {
                 problem(&format!("access.tokens.{name}"), "expected a minute at least, found less")
@@ -134,6 +148,11 @@ impl TokensSection {
             let what = "expected a path such as /token that is none of the API's, found another";
             return Err(problem("access.tokens.path", what));
         }
+        let realm = said(self.realm).map(|realm| text("realm", Some(realm), "")).transpose()?;
+        if realm.as_deref().is_some_and(|realm| !http::is_url(realm)) {
+            let what = "expected an address such as https://registry.example.com/token, found another form";
+            return Err(problem("access.tokens.realm", what));
+        }
         let no_key = || {
             problem(
                 "access.tokens.key",
@@ -141,19 +160,35 @@ impl TokensSection {
             )
         };
         Ok(OwnTokens {
-            key: said(self.key).map(PathBuf::from).ok_or_else(no_key)?,
+            key: said(self.key).map(|key| file_of_key(key, problem)).ok_or_else(no_key)??,
             issuer: text("issuer", self.issuer, "registry")?,
             service: text("service", self.service, "registry")?,
-            realm: said(self.realm).map(|realm| text("realm", Some(realm), "")).transpose()?,
+            realm,
             path,
-            lifetime: lifetime("lifetime", self.lifetime, Duration::from_secs(5 * 60))?,
+            lifetime: lifetime(
+                "lifetime",
+                self.lifetime,
+                Duration::from_secs(5 * 60),
+                LIFETIME_MAX,
+            )?,
             refresh_lifetime: lifetime(
                 "refreshlifetime",
                 self.refreshlifetime,
                 Duration::from_hours(30 * 24),
+                Duration::MAX,
             )?,
         })
     }
+}
+
+/// Where the key is. What may be the key itself is not shown to anybody.
+fn file_of_key(text: String, problem: &dyn Fn(&str, &str) -> Problem) -> Result<PathBuf, Problem> {
+    if text.contains("-----BEGIN") || text.contains(char::is_control) {
+        let what = "expected the path of a file, found what may be a key itself: put it into a file, and take another, as \
+                    this one may have been seen";
+        return Err(problem("access.tokens.key", what));
+    }
+    Ok(PathBuf::from(text))
 }
 
 /// `anonymous`: letters for everywhere, or a list of `{where, may}`. They hold for everybody, known or not.

@@ -28,8 +28,12 @@ fn section<'n>(root: &Node, node: &'n Node, path: &mut Vec<&'n str>, found: &mut
         match keys::place(path) {
             Place::Section => section(root, &entry.node, path, found),
             Place::Unknown => {
-                let problem = Problem::new(&entry.origin, path.join("."), unknown(path));
-                found.warnings.push(problem);
+                let problem = |what| Problem::new(&entry.origin, path.join("."), what);
+                if keys::may_protect(path) {
+                    found.refusals.push(problem(refused(path)));
+                } else {
+                    found.warnings.push(problem(unknown(path)));
+                }
             }
             Place::Row(row) if is_idle(row, &entry.node, root) => {}
             Place::Row(row) => {
@@ -47,6 +51,13 @@ fn section<'n>(root: &Node, node: &'n Node, path: &mut Vec<&'n str>, found: &mut
         }
         path.pop();
     }
+}
+
+/// Of a key that may have been meant to keep somebody out.
+pub(super) fn refused(path: &[&str]) -> String {
+    let meant = keys::meant(path).map(|name| format!("; is `{name}` meant?"));
+    let meant = meant.unwrap_or_default();
+    format!("refused, because there is no such key, and access could be wider than is meant{meant}")
 }
 
 fn unknown(path: &[&str]) -> String {

@@ -1,5 +1,6 @@
 //! The variables `REGISTRY_A_B_C`, laid over the file: each is the key `a.b.c`.
 
+use super::check;
 use super::keys::{self, Place};
 use super::node::{Entry, Node, Value};
 use super::origin::Origin;
@@ -34,7 +35,14 @@ pub(super) fn lay_over(
         let path: Vec<&str> = path.split('_').collect();
         // The version is the file's alone, as in Distribution: images call their own version so.
         let is_version = path[0] == "VERSION";
-        if is_version || path.contains(&"") || !keys::is_section(&path[0].to_lowercase()) {
+        let top = path[0].to_lowercase();
+        // Kubernetes makes such names for a service that is called `registry-https`.
+        let is_of_service = matches!(path.get(1), Some(&("SERVICE" | "PORT")));
+        if !is_of_service && !keys::is_section(&top) && keys::may_protect(&[&top]) {
+            let what = check::refused(&[&top]);
+            return Err(Problem::new(&origin, top, what));
+        }
+        if is_version || path.contains(&"") || !keys::is_section(&top) {
             warnings.push(Problem::general(
                 Some(origin),
                 "passed over: it names no key of the configuration",

@@ -243,6 +243,11 @@ fn headers(
     Ok(headers)
 }
 
+/// Whether it is an address as [`base`] takes it.
+pub(super) fn is_url(text: &str) -> bool {
+    base(text).is_ok()
+}
+
 /// An address that locations can be put behind, without a slash at its end.
 fn base(host: &str) -> Result<String, String> {
     let behind = host.strip_prefix("http://").or_else(|| host.strip_prefix("https://"));

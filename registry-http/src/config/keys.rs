@@ -284,6 +284,16 @@ pub(super) fn meant(path: &[&str]) -> Option<&'static str> {
     nearest(last, names)
 }
 
+/// Whether an unknown key may have been meant to keep somebody out: it lies under `access`, or is spelt like the name of a
+/// section that does so.
+pub(super) fn may_protect(path: &[&str]) -> bool {
+    match path {
+        [_] => matches!(meant(path), Some("access" | "auth" | "http")),
+        [section, ..] => *section == "access",
+        [] => false,
+    }
+}
+
 /// The rows.
 pub(super) fn all() -> &'static [Known] {
     TABLE
@@ -372,5 +382,6 @@ mod tests {
         assert_eq!(meant(&["storage", "s3aws", "buket"]), Some("bucket"));
         assert_eq!(meant(&["htpp"]), Some("http"));
         assert_eq!(meant(&["storage", "addr"]), None);
+        assert_eq!(meant(&["auht"]), Some("auth"));
     }
 }

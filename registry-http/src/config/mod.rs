@@ -17,6 +17,7 @@ mod changes;
 mod check;
 mod configuration;
 mod debug;
+mod doubtful;
 mod environment;
 mod go_duration;
 mod health;

@@ -12,18 +12,22 @@ pub(super) fn nearest<'n>(name: &str, names: impl IntoIterator<Item = &'n str>) 
         .map(|(_, known)| known)
 }
 
-/// How many characters have to be put in, taken away, or changed.
+/// How many characters have to be put in, taken away, changed, or to change places with the next.
 fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
+    let [one, other]: [Vec<char>; 2] = [one, other].map(|it| it.chars().collect());
+    let mut before: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (at, letter) in one.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = at + 1;
-        for column in 1..row.len() {
-            let changed = diagonal + usize::from(letter != other[column - 1]);
-            diagonal = row[column];
-            row[column] = changed.min(row[column] + 1).min(row[column - 1] + 1);
+    for at in 0..one.len() {
+        let mut next = vec![at + 1];
+        for to in 0..other.len() {
+            let changed = row[to] + usize::from(one[at] != other[to]);
+            let mut least = changed.min(row[to + 1] + 1).min(next[to] + 1);
+            if at > 0 && to > 0 && one[at] == other[to - 1] && one[at - 1] == other[to] {
+                least = least.min(before[to - 1] + 1);
+            }
+            next.push(least);
         }
+        before = std::mem::replace(&mut row, next);
     }
     row[other.len()]
 }
@@ -42,6 +46,8 @@ mod tests {
             ("redirects", Some("redirect")),
             ("s4", Some("s3")),
             ("swift", None),
+            ("edlete", Some("delete")),
+            ("3s", Some("s3")),
             ("", None),
         ] {
             assert_eq!(nearest(name, names), meant, "{name}");

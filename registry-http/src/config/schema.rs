@@ -221,7 +221,7 @@ fn shape(shape: Shape) -> Value {
             {"type": ["integer", "null"], "minimum": least, "maximum": most},
             {"type": "string", "pattern": "^\\+?[0-9][0-9A-Fa-f_xXbBoO]*$"},
         ]}),
-        Shape::Text => json!({"type": SINGLE}),
+        Shape::Text | Shape::Listening => json!({"type": SINGLE}),
         Shape::Needed => json!({
             "type": ["string", "number", "boolean", "integer"],
             "pattern": "^[^\\x00-\\x1f\\x7f]+$",
@@ -233,7 +233,6 @@ fn shape(shape: Shape) -> Value {
         Shape::Path(least) => path(least),
         Shape::Paths => json!({"type": ["array", "null"], "items": path(Least::Empty)}),
         Shape::Address => json!({"type": ["string", "null"], "pattern": ADDRESS}),
-        Shape::Listening => json!({"type": SINGLE}),
         Shape::Secret => json!({"type": SINGLE, "writeOnly": true}),
         Shape::Duration => json!({"anyOf": [
             {"enum": [null, 0, "0"]},

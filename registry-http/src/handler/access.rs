@@ -6,13 +6,14 @@ use registry_store::name::RepositoryName;
 
 use crate::auth::{Access, Action, Actor, Authorizer, Denial};
 use crate::endpoint::{Endpoint, StartUpload};
+use crate::error::Failure;
 
 /// Asks whether the request may go on. What comes back is what it may do: a mount may have become a session.
 pub(super) async fn authorize(
     authorizer: &dyn Authorizer,
     head: &Parts,
     endpoint: Endpoint,
-) -> Result<(Endpoint, Actor), Denial> {
+) -> Result<(Endpoint, Actor), Failure> {
     let endpoint = named_mounts_only(endpoint);
     let Some(needed) = needed(&endpoint) else {
         return Ok((endpoint, Actor::anonymous()));
@@ -20,19 +21,19 @@ pub(super) async fn authorize(
     let refused = match authorizer.authorize(head, &needed).await {
         Ok(actor) => return Ok((endpoint, actor)),
         Err(refused) if is_verdict(&refused) => refused,
-        Err(unknown) => return Err(unknown),
+        Err(unknown) => return Err(Failure::of_denial(unknown, needed)),
     };
     let Endpoint::StartUpload { name, start: StartUpload::Mount { digest, .. } } = endpoint else {
-        return Err(refused);
+        return Err(Failure::of_denial(refused, needed));
     };
     let of_target = both(&name);
     if of_target == needed {
-        return Err(refused);
+        return Err(Failure::of_denial(refused, needed));
     }
     match authorizer.authorize(head, &of_target).await {
         Ok(actor) => Ok((declined(name, &digest), actor)),
-        Err(again) if is_verdict(&again) => Err(refused),
-        Err(unknown) => Err(unknown),
+        Err(again) if is_verdict(&again) => Err(Failure::of_denial(refused, needed)),
+        Err(unknown) => Err(Failure::of_denial(unknown, needed)),
     }
 }
 

@@ -128,7 +128,7 @@ async fn permitted(
 ) -> Answer {
     #[cfg(feature = "auth")]
     if let Some(service) = endpoint::token_service(&head.uri, options) {
-        return tokens::answer(service, head, body).await;
+        return tokens::answer(service, head, body, known).await;
     }
     let asked = Endpoint::parse(&head.method, &head.uri, options)?;
     let (endpoint, actor) = match &options.authorizer {

@@ -4,8 +4,10 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use http::{Method, StatusCode};
 use registry_store::error::Error;
+use tracing::info;
 
 use super::{Answer, base};
+use crate::auth::Actor;
 use crate::auth::issuer::{NoToken, TokenService};
 use crate::auth::token::Realm;
 use crate::body::{RequestBody, ResponseBody};
@@ -13,6 +15,7 @@ use crate::endpoint::Links;
 use crate::error::Failure;
 use crate::headers;
 use crate::options::Options;
+use crate::peer::Peer;
 use crate::refusal::{Allow, Refusal};
 
 /// The longest form that is read, in bytes.
@@ -21,17 +24,29 @@ const FORM_MAX: usize = 64 * 1024;
 /// Says in a request where the service is, as its client sees it.
 pub(super) fn announced(options: &Options, mut head: Parts) -> Parts {
     if let Some(service) = &options.tokens {
-        let links = Links::absolute(options, &head);
-        let realm = service.realm.clone().unwrap_or_else(|| links.tokens(service));
+        let realm = service.realm.clone();
+        let realm = realm.unwrap_or_else(|| Links::tokens(options, &head, service));
         head.extensions.insert(Realm(realm));
     }
     head
 }
 
-/// Answers a request at its path.
-pub(super) async fn answer(service: &TokenService, head: &Parts, body: &mut RequestBody) -> Answer {
+/// Answers a request at its path. Who gets a token is `known` from then on; that somebody gets none is told to the log, without
+/// his name, which may be a password.
+pub(super) async fn answer(
+    service: &TokenService,
+    head: &Parts,
+    body: &mut RequestBody,
+    known: &mut Option<Actor>,
+) -> Answer {
     let allow = Allow::new(&[Method::GET, Method::HEAD, Method::POST]);
-    let failed = |why: NoToken| Failure::of_token_service(service.basic_realm(), why);
+    let failed = |why: NoToken| {
+        if matches!(why, NoToken::Credentials) {
+            let peer = head.extensions.get::<Peer>().map(ToString::to_string);
+            info!(peer = peer.as_deref().unwrap_or("-"), "a login failed: no token is given");
+        }
+        Failure::of_token_service(service.basic_realm(), why)
+    };
     let made = match head.method {
         Method::OPTIONS => return Ok(base::options(&allow)),
         Method::GET | Method::HEAD => service.by_query(head).await.map_err(failed)?,
@@ -40,11 +55,12 @@ pub(super) async fn answer(service: &TokenService, head: &Parts, body: &mut Requ
             if form.len() > FORM_MAX {
                 return Err(failed(NoToken::Request("a form of 64 KiB at most")));
             }
-            service.by_form(&form).await.map_err(failed)?
+            service.by_form(head, &form).await.map_err(failed)?
         }
         _ => return Err(Refusal::Method { allow }.into()),
     };
-    let mut response = ResponseBody::full(made.to_string()).respond(StatusCode::OK);
+    *known = Some(made.who.actor());
+    let mut response = ResponseBody::full(made.answer.to_string()).respond(StatusCode::OK);
     let to = response.headers_mut();
     to.insert(CONTENT_TYPE, headers::JSON);
     // RFC 6749 §5.1.

@@ -111,7 +111,11 @@ fn sorted(value: Value) -> Value {
 
 fn flat(path: &str, value: &Value, address: SocketAddr, fields: &mut BTreeMap<String, String>) {
     match value {
-        // What a detail says is one thing.
+        // What a client is told that it needs has to be the same: docker goes by it.
+        Value::Array(items) if path.ends_with(".detail") && items.iter().all(is_access) => {
+            fields.insert(format!("{path} of accesses"), value.to_string());
+        }
+        // What any other says is one thing.
         _ if path.ends_with(".detail") => {
             fields.insert(path.to_owned(), usual(&value.to_string(), address));
         }
@@ -132,6 +136,10 @@ fn flat(path: &str, value: &Value, address: SocketAddr, fields: &mut BTreeMap<St
             fields.insert(path.to_owned(), other.to_string());
         }
     }
+}
+
+fn is_access(value: &Value) -> bool {
+    value.get("Action").is_some() && value.get("Class").is_some()
 }
 
 /// A body in chunks, put together.

@@ -13,7 +13,7 @@ use rustls_pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use crate::auth::token::{Algorithm, VerifyingKey};
+use crate::auth::token::{Algorithm, Use, VerifyingKey};
 
 /// A private key: P-256, which signs by ES256, or Ed25519, by EdDSA. Its `Debug` says no more than its id.
 pub struct SigningKey {
@@ -102,8 +102,9 @@ impl SigningKey {
     }
 
     /// A token of these claims: JSON Web Signature, compact (RFC 7515 §3.1).
-    pub(super) fn sign(&self, claims: &Value) -> Result<String, SigningError> {
-        let header = json!({ "alg": self.algorithm().to_string(), "kid": self.id, "typ": "JWT" });
+    pub(super) fn sign(&self, of: Use, claims: &Value) -> Result<String, SigningError> {
+        let algorithm = self.algorithm().to_string();
+        let header = json!({ "alg": algorithm, "kid": self.id, "typ": of.typ() });
         let part = |json: &Value| BASE64_URL_SAFE_NO_PAD.encode(json.to_string());
         let signed = format!("{}.{}", part(&header), part(claims));
         let signature = match &self.pair {
@@ -138,7 +139,7 @@ mod tests {
             let key = SigningKey::from_pem(pem.as_bytes()).unwrap();
             assert_eq!(key.algorithm(), algorithm);
             assert_eq!(key.public().thumbprint().as_deref(), Some(key.id()));
-            let token = key.sign(&json!({"a": 1})).unwrap();
+            let token = key.sign(Use::Access, &json!({"a": 1})).unwrap();
             let (signed, signature) = token.rsplit_once('.').unwrap();
             let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap();
             assert!(key.public().verifies(algorithm, signed.as_bytes(), &signature));

@@ -2,13 +2,12 @@
 //!
 //! It speaks what clients of images do: Docker's token flow, by GET, and its OAuth 2 flow, by POST (`grant_type` of
 //! `password` and `refresh_token`). The answer to a request for more than is allowed is a token for what is: it is for
-//! the registry to refuse. A token names its holder (`sub`), what he may do (`access`), and a key by its RFC 7638
-//! thumbprint (`kid`); that of a certificate's holder also the rules it was made by (`rules`, a digest of
-//! them) and, with the catalog, whose repositories that lists (`listed`).
+//! the registry to refuse. A token names its holder (`sub`, and `holder`: all that the policy goes by), what he may do
+//! (`access`), and a key by its RFC 7638 thumbprint (`kid`).
 //!
 //! Who asks for it (`offline_token=true`, `access_type=offline`) and gave a password gets a second token, which serves to
-//! fetch others in place of the password. It is of an audience of its own, so that no registry takes it, and good until
-//! the user is gone, his password has changed, or it has expired.
+//! fetch others in place of the password. It says so (`typ` is `refresh+jwt`) and is of an audience of its own, so that no
+//! registry takes it, and good until the user is gone, his password has changed, or it has expired.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -56,7 +55,7 @@ use self::request::Fields;
 use super::credentials::{Credentials, Presented};
 use super::policy::CurrentPolicy;
 use super::principal::Principal;
-use super::token::{Challenge, KIND_USER, TokenVerifier, TrustedKeys};
+use super::token::{Challenge, Holder, TokenVerifier, TrustedKeys, Use};
 
 pub use self::key::{SigningError, SigningKey};
 
@@ -92,9 +91,24 @@ pub struct TokenService {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Granted {
     #[serde(rename = "type")]
-    kind: &'static str,
+    kind: Kind,
     name: String,
     actions: Vec<&'static str>,
+}
+
+/// Of which type a thing is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Repository,
+    Registry,
+}
+
+/// What is answered, and who gets it.
+#[derive(Debug)]
+pub(crate) struct Made {
+    pub(crate) answer: Value,
+    pub(crate) who: Principal,
 }
 
 /// Why there is no token.
@@ -135,55 +149,62 @@ impl Issuer {
         }
     }
 
-    fn verifier(&self, audience: String) -> TokenVerifier {
+    fn verifier(&self, of: Use) -> TokenVerifier {
         let keys = TrustedKeys::of_key(self.key.public().clone());
-        let clock = Arc::clone(&self.clock);
-        TokenVerifier::of_keys(&self.name, audience, [self.key.algorithm()], keys, clock)
+        let (algorithm, clock) = (self.key.algorithm(), Arc::clone(&self.clock));
+        let audience = self.audience(of);
+        TokenVerifier::of_keys(&self.name, audience, [algorithm], keys, clock).for_use(of)
     }
 
-    /// Whom tokens are for that others are fetched with: not the registry.
-    fn refresh_audience(&self) -> String {
-        format!("refresh {}", self.service)
+    /// Whom tokens are for: those that others are fetched with are not for the registry.
+    fn audience(&self, of: Use) -> String {
+        match of {
+            Use::Access => self.service.clone(),
+            Use::Refresh => format!("refresh {}", self.service),
+        }
     }
 
     /// Signs what `more` says, and what every token does.
     fn token(
         &self,
-        audience: &str,
+        of: Use,
         who: &Principal,
         now: SystemTime,
-        lifetime: Duration,
         more: Value,
     ) -> Result<String, NoToken> {
+        let lifetime = match of {
+            Use::Access => self.lifetime,
+            Use::Refresh => self.refresh_lifetime,
+        };
         let seconds = since_1970(now);
         let mut claims = more;
         claims["iss"] = self.name.as_str().into();
         claims["sub"] = who.actor().name().unwrap_or_default().into();
-        claims["aud"] = audience.into();
+        claims["aud"] = self.audience(of).into();
         claims["iat"] = seconds.into();
         claims["nbf"] = seconds.into();
         claims["exp"] = seconds.saturating_add(lifetime.as_secs()).into();
         let id =
             self.random.bytes().iter().fold(String::new(), |id, byte| format!("{id}{byte:02x}"));
         claims["jti"] = id.into();
-        if matches!(who, Principal::User(_)) {
-            claims["kind"] = KIND_USER.into();
+        if let Some(holder) = Holder::of(who) {
+            claims["holder"] = json!(holder);
         }
-        self.key.sign(&claims).map_err(|error| NoToken::Unavailable(error.into()))
+        self.key.sign(of, &claims).map_err(|error| NoToken::Unavailable(error.into()))
     }
 }
 
 impl TokenService {
     /// Makes the tokens of `issuer` for whom `credentials` know, of what `policy` allows them.
     pub fn new(issuer: Issuer, credentials: Credentials, policy: impl Into<CurrentPolicy>) -> Self {
-        let refresh = issuer.verifier(issuer.refresh_audience());
+        let refresh = issuer.verifier(Use::Refresh);
         let (path, realm) = ("/token".to_owned(), None);
         Self { issuer, credentials, policy: policy.into(), refresh, path, realm }
     }
 
     /// What a registry verifies its tokens with.
     pub fn verifier(&self) -> TokenVerifier {
-        self.issuer.verifier(self.issuer.service.clone())
+        self.issuer.verifier(Use::Access)
     }
 
     /// What a registry sends clients to it with. Where it is stands in each request, as the extension
@@ -203,18 +224,18 @@ impl TokenService {
     }
 
     /// Docker's token flow: the credentials are the request's, what is asked for stands in its query.
-    pub(crate) async fn by_query(&self, head: &Parts) -> Result<Value, NoToken> {
+    pub(crate) async fn by_query(&self, head: &Parts) -> Result<Made, NoToken> {
         let fields = Fields::parse(head.uri.query().unwrap_or_default());
         self.is_for_us(&fields)?;
         let Presented::By(who) = self.credentials.of(head).await? else {
             return Err(NoToken::Credentials);
         };
         let wants_refresh = fields.first("offline_token") == Some("true");
-        self.answer(&fields, &who, wants_refresh).await
+        self.made(&fields, who, wants_refresh).await
     }
 
     /// Docker's OAuth 2 flow (RFC 6749 §4.3 and §6): all of it stands in the form.
-    pub(crate) async fn by_form(&self, form: &[u8]) -> Result<Value, NoToken> {
+    pub(crate) async fn by_form(&self, head: &Parts, form: &[u8]) -> Result<Made, NoToken> {
         let form = std::str::from_utf8(form);
         let fields = Fields::parse(form.map_err(|_| NoToken::Request("a form in UTF-8"))?);
         self.is_for_us(&fields)?;
@@ -223,7 +244,7 @@ impl TokenService {
             "password" => {
                 let name = field("username", "the field username")?;
                 let password = fields.first("password").unwrap_or_default();
-                let presented = self.credentials.by_password(name, password).await?;
+                let presented = self.credentials.by_password(head, name, password).await?;
                 (presented, fields.first("access_type") == Some("offline"))
             }
             "refresh_token" => {
@@ -233,7 +254,7 @@ impl TokenService {
             _ => return Err(NoToken::GrantType),
         };
         let Presented::By(who) = presented else { return Err(NoToken::Credentials) };
-        self.answer(&fields, &who, wants_refresh).await
+        self.made(&fields, who, wants_refresh).await
     }
 
     fn is_for_us(&self, fields: &Fields) -> Result<(), NoToken> {
@@ -247,35 +268,24 @@ impl TokenService {
 
     async fn by_refresh_token(&self, token: &str) -> Result<Presented, NoToken> {
         let Ok(claims) = self.refresh.verify(token).await else { return Ok(Presented::Refused) };
-        let (true, Some(name)) = (claims.is_of_user(), claims.subject()) else {
-            return Ok(Presented::Refused);
-        };
-        let mark = self.credentials.mark(name).await?;
+        let Some(Principal::User(name)) = claims.holder() else { return Ok(Presented::Refused) };
+        let mark = self.credentials.mark(&name).await?;
         let is_same = mark.is_some() && mark.as_deref() == claims.mark();
-        let who = Presented::By(Principal::User(name.to_owned()));
+        let who = Presented::By(Principal::User(name));
         Ok(if is_same { who } else { Presented::Refused })
     }
 
-    async fn answer(
+    async fn made(
         &self,
         fields: &Fields,
-        who: &Principal,
+        who: Principal,
         wants_refresh: bool,
-    ) -> Result<Value, NoToken> {
-        let Issuer { service, lifetime, refresh_lifetime, .. } = &self.issuer;
+    ) -> Result<Made, NoToken> {
         let now = self.issuer.clock.now();
-        let policy = self.policy.get();
-        let granted = fields.granted(&policy, who);
+        let granted = fields.granted(&self.policy.get(), &who);
         let scope = scope_of(&granted);
-        let mut claims = json!({ "access": granted });
-        if matches!(who, Principal::Certificate(_)) {
-            claims["rules"] = policy.mark().into();
-            if granted.iter().any(|it| it.kind == "registry") {
-                let listed = policy.listed_for(who);
-                claims["listed"] = listed.iter().map(ToString::to_string).collect();
-            }
-        }
-        let token = self.issuer.token(service, who, now, *lifetime, claims)?;
+        let access = json!({ "access": granted });
+        let token = self.issuer.token(Use::Access, &who, now, access)?;
         let issued_at =
             OffsetDateTime::from_unix_timestamp(since_1970(now).try_into().unwrap_or(0))
                 .ok()
@@ -284,18 +294,19 @@ impl TokenService {
             "token": token,
             "access_token": token,
             "token_type": "Bearer",
-            "expires_in": lifetime.as_secs(),
+            "expires_in": self.issuer.lifetime.as_secs(),
             "issued_at": issued_at,
             "scope": scope,
         });
-        let Principal::User(name) = who else { return Ok(answer) };
-        if wants_refresh && let Some(mark) = self.credentials.mark(name).await? {
-            let audience = self.issuer.refresh_audience();
+        if let Principal::User(name) = &who
+            && wants_refresh
+            && let Some(mark) = self.credentials.mark(name).await?
+        {
             let mark = json!({ "mark": mark });
-            let token = self.issuer.token(&audience, who, now, *refresh_lifetime, mark)?;
+            let token = self.issuer.token(Use::Refresh, &who, now, mark)?;
             answer["refresh_token"] = token.into();
         }
-        Ok(answer)
+        Ok(Made { answer, who })
     }
 }
 
@@ -305,6 +316,12 @@ fn since_1970(now: SystemTime) -> u64 {
 
 /// As a scope is written.
 fn scope_of(granted: &[Granted]) -> String {
-    let each = granted.iter().map(|it| format!("{}:{}:{}", it.kind, it.name, it.actions.join(",")));
+    let each = granted.iter().map(|it| {
+        let kind = match it.kind {
+            Kind::Repository => "repository",
+            Kind::Registry => "registry",
+        };
+        format!("{kind}:{}:{}", it.name, it.actions.join(","))
+    });
     each.collect::<Vec<_>>().join(" ")
 }

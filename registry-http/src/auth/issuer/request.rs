@@ -3,7 +3,7 @@
 use percent_encoding::percent_decode_str;
 use registry_store::name::RepositoryName;
 
-use super::Granted;
+use super::{Granted, Kind};
 use crate::auth::policy::Policy;
 use crate::auth::principal::Principal;
 use crate::auth::{Access, Action};
@@ -56,31 +56,42 @@ impl Fields {
 }
 
 /// `repository:NAME:ACTION,ACTION`, or `registry:catalog:*`. `*` is every action. A class, as in `repository(plugin)`, is
-/// passed over.
+/// passed over; nothing but a repository has one.
 fn of_scope(scope: &str, policy: &Policy, who: &Principal) -> Option<Granted> {
     let (kind, rest) = scope.split_once(':')?;
     let (name, actions) = rest.rsplit_once(':')?;
     let asks = |action: &str| actions.split(',').any(|asked| asked == action || asked == "*");
-    let actions: Vec<&'static str> = match kind.split('(').next()? {
-        "repository" => {
+    let (kind, actions): (_, Vec<&'static str>) = match kind_of(kind)? {
+        kind @ Kind::Repository => {
             let repository: RepositoryName = name.parse().ok()?;
             let all = [(Action::Pull, "pull"), (Action::Push, "push"), (Action::Delete, "delete")];
             let is_allowed = |action| {
                 policy.allows(who, &Access::Repository { name: repository.clone(), action })
             };
-            all.into_iter()
-                .filter(|(action, word)| asks(word) && is_allowed(*action))
-                .map(|(_, word)| word)
-                .collect()
+            let granted =
+                all.into_iter().filter(|(action, word)| asks(word) && is_allowed(*action));
+            (kind, granted.map(|(_, word)| word).collect())
         }
-        "registry" if name == "catalog" => {
+        kind @ Kind::Registry if name == "catalog" => {
             let is_allowed = asks("*") && policy.allows(who, &Access::Catalog);
-            is_allowed.then_some("*").into_iter().collect()
+            (kind, is_allowed.then_some("*").into_iter().collect())
         }
-        _ => return None,
+        Kind::Registry => return None,
     };
-    let kind = if name == "catalog" && kind == "registry" { "registry" } else { "repository" };
     (!actions.is_empty()).then(|| Granted { kind, name: name.to_owned(), actions })
+}
+
+fn kind_of(text: &str) -> Option<Kind> {
+    match text.split_once('(') {
+        None if text == "repository" => Some(Kind::Repository),
+        None if text == "registry" => Some(Kind::Registry),
+        Some(("repository", class)) => {
+            let class = class.strip_suffix(')')?;
+            let is_class = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+            (!class.is_empty() && class.bytes().all(is_class)).then_some(Kind::Repository)
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -120,6 +131,17 @@ mod tests {
             ("scope=registry:all:*", ""),
             ("scope=repository:catalog:*", ""),
             ("scope=repository(plugin):app/x:pull", "repository:app/x:pull"),
+            ("scope=repository(x):catalog:*", ""),
+            ("scope=registry(x):catalog:*", ""),
+            ("scope=registry(:catalog:*", ""),
+            ("scope=registry():catalog:*", ""),
+            ("scope=registry(repository):catalog:*", ""),
+            ("scope=repository():app/x:pull", ""),
+            ("scope=repository(:app/x:pull", ""),
+            ("scope=repository(a)(b):app/x:pull", ""),
+            ("scope=repository(a)b:app/x:pull", ""),
+            ("scope=repository(A):app/x:pull", ""),
+            ("scope=(x):app/x:pull", ""),
             ("scope=a:b:c&scope=:::&scope=x", ""),
             (
                 "service=s&scope=repository:app/x:pull+repository:zoo:pull%20repository:app/y:pull",

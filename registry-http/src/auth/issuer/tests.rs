@@ -30,7 +30,7 @@ struct Ann(Mutex<Option<String>>);
 
 #[async_trait::async_trait]
 impl Users for Ann {
-    async fn is_right(&self, name: &str, password: &str) -> Result<bool, BodyError> {
+    async fn is_right(&self, _: &Parts, name: &str, password: &str) -> Result<bool, BodyError> {
         Ok(name == "ann" && self.0.lock().unwrap().as_deref() == Some(password))
     }
 
@@ -43,6 +43,10 @@ impl Users for Ann {
 const NOW: u64 = 1_800_000_000;
 
 fn service() -> (Arc<Hand>, Arc<Ann>, TokenService) {
+    service_of(&SigningKey::generate().unwrap(), "us", "registry")
+}
+
+fn service_of(pem: &str, name: &str, of: &str) -> (Arc<Hand>, Arc<Ann>, TokenService) {
     let clock = Arc::new(Hand(Mutex::new(NOW)));
     let ann = Arc::new(Ann(Mutex::new(Some("secret".to_owned()))));
     let options = StoreOptions {
@@ -50,8 +54,8 @@ fn service() -> (Arc<Hand>, Arc<Ann>, TokenService) {
         random: Arc::new(SystemRandom),
         ..StoreOptions::default()
     };
-    let key = SigningKey::from_pem(SigningKey::generate().unwrap().as_bytes()).unwrap();
-    let issuer = Issuer::new(key, "us", "registry", &options);
+    let key = SigningKey::from_pem(pem.as_bytes()).unwrap();
+    let issuer = Issuer::new(key, name, of, &options);
     let policy = Policy::new([Rule {
         who: vec!["user:ann".parse().unwrap()],
         places: vec!["app".parse().unwrap()],
@@ -62,7 +66,8 @@ fn service() -> (Arc<Hand>, Arc<Ann>, TokenService) {
 }
 
 async fn form(service: &TokenService, form: &str) -> Result<Value, NoToken> {
-    service.by_form(form.as_bytes()).await
+    let (head, ()) = Request::post("/token").body(()).unwrap().into_parts();
+    service.by_form(&head, form.as_bytes()).await.map(|made| made.answer)
 }
 
 const LOGIN: &str =
@@ -91,7 +96,7 @@ async fn a_token_says_whose_it_is_for_whom_and_for_how_long() {
     assert_eq!(
         claims,
         json!({
-            "iss": "us", "sub": "ann", "aud": "registry", "kind": "user", "access": access,
+            "iss": "us", "sub": "ann", "aud": "registry", "holder": {"user": "ann"}, "access": access,
             "iat": NOW, "nbf": NOW, "exp": NOW + 300,
         })
     );
@@ -120,7 +125,7 @@ async fn a_refresh_token_serves_until_the_password_changes_the_user_goes_or_it_e
     assert_eq!(fetched["scope"], "repository:app:pull");
     assert_eq!(fetched["refresh_token"], Value::Null);
     // The one does not do for the other.
-    assert_eq!(service.verifier().verify(refresh).await, Err(TokenError::Audience));
+    assert_eq!(service.verifier().verify(refresh).await, Err(TokenError::Use));
     let access = answer["token"].as_str().unwrap();
     let with_access = format!("grant_type=refresh_token&refresh_token={access}");
     assert!(matches!(form(&service, &with_access).await, Err(NoToken::Credentials)));
@@ -140,7 +145,7 @@ async fn who_is_not_known_by_password_gets_nothing_to_fetch_tokens_with() {
     let (_, _, service) = service();
     let request =
         Request::get("/token?offline_token=true&scope=repository:app:pull").body(()).unwrap();
-    let answer = service.by_query(&request.into_parts().0).await.unwrap();
+    let answer = service.by_query(&request.into_parts().0).await.unwrap().answer;
     assert_eq!((&answer["refresh_token"], &answer["scope"]), (&Value::Null, &json!("")));
     for (bad, what) in [
         ("grant_type=password&username=ann&password=wrong", "credentials"),
@@ -195,23 +200,95 @@ async fn what_a_token_lets_do_is_cut_to_the_rules_that_count_when_it_is_used() {
         ..ClientCertificate::default()
     };
     let asked = Request::get(query).extension(builder).body(()).unwrap().into_parts().0;
-    let of_builder = service.by_query(&asked).await.unwrap();
+    let of_builder = service.by_query(&asked).await.unwrap().answer;
     let of_ann = form(&service, &format!("{LOGIN}&{scopes}")).await.unwrap();
     let [of_builder, of_ann] =
         [of_builder, of_ann].map(|it| it["token"].as_str().unwrap().to_owned());
     assert_eq!(may_pull(&authorizer, &of_builder).await.unwrap(), "app");
     assert_eq!(may_pull(&authorizer, &of_ann).await.unwrap(), "app");
 
-    // Of a certificate the token does not say all that it is called: it ends with the rules it was made by.
     current.set(policy(&["user:ann"]));
     let refused = may_pull(&authorizer, &of_builder).await;
-    assert!(matches!(refused, Err(Denial::Unauthorized { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Denial::Denied)), "{refused:?}");
     assert!(may_pull(&authorizer, &of_ann).await.is_ok());
     current.set(policy(&["certificate:CN=builder"]));
-    let refused = may_pull(&authorizer, &of_builder).await;
-    assert!(matches!(refused, Err(Denial::Unauthorized { .. })), "{refused:?}");
+    assert!(may_pull(&authorizer, &of_builder).await.is_ok());
     let refused = may_pull(&authorizer, &of_ann).await;
     assert!(matches!(refused, Err(Denial::Denied)), "{refused:?}");
     current.set(both);
     assert!(may_pull(&authorizer, &of_builder).await.is_ok());
+}
+
+/// What `service` answers to a token in place of a password.
+async fn refreshed(service: &TokenService, token: &str) -> Result<Value, NoToken> {
+    form(service, &format!("grant_type=refresh_token&refresh_token={token}")).await
+}
+
+#[tokio::test]
+async fn no_choice_of_names_makes_a_token_serve_to_something_else() {
+    let pem = SigningKey::generate().unwrap();
+    let service = |name: &str, of: &str| service_of(&pem, name, of).2;
+    let (registry, collides) = (service("us", "registry"), service("us", "refresh registry"));
+    let login = form(&registry, LOGIN).await.unwrap();
+    let access = form(&collides, LOGIN).await.unwrap();
+    let refresh = login["refresh_token"].as_str().unwrap();
+    let access = access["token"].as_str().unwrap();
+    assert_eq!(collides.verifier().verify(refresh).await, Err(TokenError::Use));
+    assert!(collides.verifier().verify(access).await.is_ok());
+    // With all that a token to fetch others with says, but that it is one.
+    let ann = Principal::User("ann".to_owned());
+    let now = collides.issuer.clock.now();
+    let marked = json!({ "mark": "mark of secret" });
+    let forged = collides.issuer.token(Use::Access, &ann, now, marked).unwrap();
+    assert!(matches!(refreshed(&registry, &forged).await, Err(NoToken::Credentials)));
+    assert!(refreshed(&registry, refresh).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_refresh_token_serves_one_service_of_one_issuer_though_others_have_the_key() {
+    let pem = SigningKey::generate().unwrap();
+    let service = |name: &str, of: &str| service_of(&pem, name, of).2;
+    let ours = service("us", "registry");
+    for (other, is_taken) in [
+        (service("us", "registry"), true),
+        (service("us", "other"), false),
+        (service("them", "registry"), false),
+    ] {
+        let login = form(&other, LOGIN).await.unwrap();
+        let taken = refreshed(&ours, login["refresh_token"].as_str().unwrap()).await;
+        assert_eq!(taken.is_ok(), is_taken);
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_token_is_a_user_s_and_nobody_else_s_though_his_name_is_the_same() {
+    let (_, _, service) = service();
+    let now = service.issuer.clock.now();
+    let certificate =
+        ClientCertificate { common_name: Some("ann".to_owned()), ..ClientCertificate::default() };
+    for (who, is_taken) in [
+        (Principal::User("ann".to_owned()), true),
+        (Principal::Certificate(Box::new(certificate)), false),
+        (Principal::Subject("ann".to_owned()), false),
+        (Principal::Anonymous, false),
+    ] {
+        let marked = json!({ "mark": "mark of secret" });
+        let token = service.issuer.token(Use::Refresh, &who, now, marked).unwrap();
+        assert_eq!(refreshed(&service, &token).await.is_ok(), is_taken, "{who:?}");
+    }
+    let unmarked =
+        service.issuer.token(Use::Refresh, &Principal::User("ann".to_owned()), now, json!({}));
+    assert!(refreshed(&service, &unmarked.unwrap()).await.is_err());
+}
+
+#[tokio::test]
+async fn a_token_for_another_service_is_not_asked_for_here_by_get_either() {
+    let (_, _, service) = service();
+    let ask = async |query: &str| {
+        let request = Request::get(format!("/token?{query}")).body(()).unwrap();
+        service.by_query(&request.into_parts().0).await
+    };
+    assert!(ask("service=registry").await.is_ok());
+    assert!(ask("").await.is_ok());
+    assert!(matches!(ask("service=other").await, Err(NoToken::Request(_))));
 }

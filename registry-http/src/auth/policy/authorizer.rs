@@ -25,8 +25,7 @@ use crate::auth::{Access, Actor, Authorizer, Denial};
 /// | somebody who is known | | 403 `DENIED`, whether the repository exists or not |
 /// | somebody whose token does not hold what the policy would allow him | | 401 `insufficient_scope`: he fetches another |
 ///
-/// A token lets do nothing that the policy does not allow whoever it names now, whichever service has made it. One that
-/// was made for a certificate, and does not say all that this is called, ends with the policy it was made by. `GET /v2/` is
+/// A token lets do nothing that the policy does not allow whoever it names now, whichever service has made it. `GET /v2/` is
 /// refused to who is not known, even where he may pull: that is how clients find out that they can log in.
 #[derive(Clone)]
 pub struct PolicyAuthorizer {
@@ -97,33 +96,30 @@ impl PolicyAuthorizer {
             debug!("a token is not believed: {error}");
             self.unauthorized(head, needed, Wrong::Invalid)
         })?;
-        let holder = tokens.holder(&claims);
-        if holder.is_none() && !claims.is_by_rules(&policy.mark()) {
-            return Err(self.unauthorized(head, needed, Wrong::Insufficient));
-        }
-        let is_allowed = |access| holder.as_ref().is_none_or(|who| policy.allows(who, access));
-        let is_allowed = needed.iter().all(is_allowed);
-        if !is_allowed && holder != Some(Principal::Anonymous) {
+        let Some(holder) = tokens.holder(&claims) else {
+            debug!("a token is not believed: it does not say whose it is");
+            return Err(self.unauthorized(head, needed, Wrong::Invalid));
+        };
+        let is_allowed = needed.iter().all(|access| policy.allows(&holder, access));
+        if !is_allowed && holder != Principal::Anonymous {
             return Err(Denial::Denied);
         }
         if !is_allowed || !needed.iter().all(|access| claims.grants(access)) {
             return Err(self.unauthorized(head, needed, Wrong::Insufficient));
         }
         let actor = claims.subject().map_or_else(Actor::anonymous, Actor::named);
-        let listed = holder.map_or_else(|| claims.listed(), |who| policy.listed_for(&who));
-        Ok(actor.sees_only(listed))
+        Ok(actor.sees_only(policy.listed_for(&holder)))
     }
 }
 
 impl Tokens {
-    /// Of whom the policy is asked. `None` for a certificate's: all that it is called does not stand in the token, which
-    /// holds what the policy allowed it when it was made.
+    /// Of whom the policy is asked. `None` if the token is not such as ours are.
     fn holder(&self, claims: &Claims) -> Option<Principal> {
-        let Some(subject) = claims.subject() else { return Some(Principal::Anonymous) };
-        if !self.are_ours {
-            return Some(Principal::Subject(subject.to_owned()));
+        if self.are_ours {
+            return claims.holder();
         }
-        claims.is_of_user().then(|| Principal::User(subject.to_owned()))
+        let subject = claims.subject().map(str::to_owned);
+        Some(subject.map_or(Principal::Anonymous, Principal::Subject))
     }
 }
 

@@ -38,8 +38,6 @@ mod current;
 mod rights;
 mod who;
 
-use registry_store::digest::Digest;
-
 use super::{Access, Action};
 
 pub use self::authorizer::PolicyAuthorizer;
@@ -82,18 +80,6 @@ impl Policy {
         let rules = self.rules.iter().filter(|rule| rule.may.has(Right::Search));
         let rules = rules.filter(|rule| rule.who.iter().any(|one| one.is(who)));
         rules.flat_map(|rule| rule.places.iter().cloned()).collect()
-    }
-
-    /// Stands for these rules, and no others: in a token whose holder they cannot be asked about.
-    pub(in crate::auth) fn mark(&self) -> String {
-        let rule = |rule: &Rule| {
-            let who: Vec<String> = rule.who.iter().map(ToString::to_string).collect();
-            let places: Vec<String> = rule.places.iter().map(ToString::to_string).collect();
-            // In quotes, so that no name is taken for two.
-            format!("{who:?} {places:?} {}\n", rule.may)
-        };
-        let rules: String = self.rules.iter().map(rule).collect();
-        Digest::sha256(rules.as_bytes()).hex()
     }
 
     /// Whether any rule allows this.

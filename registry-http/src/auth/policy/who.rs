@@ -42,7 +42,7 @@ pub enum Field {
     Email,
     /// `URI`: one of the URIs, such as a SPIFFE id.
     Uri,
-    /// `SHA256`: the fingerprint, in 64 lower-case hexadecimal digits.
+    /// `SHA256`: the fingerprint, in 64 hexadecimal digits; capital ones, and colons between each two, are taken too.
     Fingerprint,
 }
 
@@ -57,8 +57,8 @@ const FIELDS: [(Field, &str); 5] = [
 /// A text says of nobody who.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "expected user:NAME, subject:NAME, certificate:CN=NAME (or DNS=, EMAIL=, URI=, SHA256=), one of these kinds with * in \
-     place of what is behind the colon, or * for all who are known, found `{0:.80}`"
+    "expected user:NAME, subject:NAME, certificate:CN=NAME (or DNS=, EMAIL=, URI=, SHA256= with 64 hexadecimal digits), one \
+     of these kinds with * in place of what is behind the colon, or * for all who are known, found `{0:.80}`"
 )]
 pub struct Nobody(String);
 
@@ -80,6 +80,26 @@ impl Who {
                 Field::Uri => one.uris.iter().any(|it| name.is(it)),
                 Field::Fingerprint => name.is(&one.fingerprint),
             },
+            _ => false,
+        }
+    }
+}
+
+impl Who {
+    /// Whether whoever `other` is about may well be meant by this too. A certificate has several names.
+    pub(crate) fn may_cover(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Everybody, _) => true,
+            (_, Self::Everybody) => false,
+            (Self::Known, _) => true,
+            (Self::User(name), Self::User(one)) | (Self::Subject(name), Self::Subject(one)) => {
+                matches!(name, Name::Any) || name == one
+            }
+            (Self::Certificate(field, name), Self::Certificate(of, one)) => {
+                let is_only_one = matches!(field, Field::CommonName | Field::Fingerprint);
+                matches!(name, Name::Any)
+                    || *one != Name::Any && (name == one || field != of || !is_only_one)
+            }
             _ => false,
         }
     }
@@ -119,11 +139,24 @@ fn parse(text: &str) -> Option<Who> {
         ("certificate", Name::Is(name)) => {
             let (field, name) = name.split_once('=')?;
             let (field, _) = FIELDS.iter().find(|(_, word)| *word == field)?;
-            let is_good = !name.is_empty() && name != "*";
-            is_good.then(|| Who::Certificate(*field, Name::Is(name.to_owned())))?
+            let name = match field {
+                _ if name.is_empty() || name == "*" => return None,
+                Field::Fingerprint => fingerprint(name)?,
+                Field::CommonName | Field::Dns | Field::Email | Field::Uri => name.to_owned(),
+            };
+            Who::Certificate(*field, Name::Is(name))
         }
         _ => return None,
     })
+}
+
+/// As certificates have it here, of what programs print: `AB:CD:…`, or digits alone.
+fn fingerprint(text: &str) -> Option<String> {
+    let bytes: Vec<&str> = text.split(':').collect();
+    let has_colons_between_bytes = bytes.len() == 32 && bytes.iter().all(|it| it.len() == 2);
+    let digits = text.replace(':', "").to_ascii_lowercase();
+    let is_good = digits.len() == 64 && digits.bytes().all(|it| it.is_ascii_hexdigit());
+    (is_good && (has_colons_between_bytes || bytes.len() == 1)).then_some(digits)
 }
 
 impl fmt::Display for Who {
@@ -204,6 +237,45 @@ mod tests {
     }
 
     #[test]
+    fn a_fingerprint_is_known_however_programs_print_it() {
+        let colons = ["AB"; 32].join(":");
+        for written in [&colons, &colons.to_lowercase(), &"AB".repeat(32), &"ab".repeat(32)] {
+            let who: Who = format!("certificate:SHA256={written}").parse().unwrap();
+            assert!(who.is(&builder()), "{written}");
+        }
+        for bad in [&colons[1..], &format!("{colons}:"), &"g".repeat(64), &"ABC:".repeat(16)] {
+            assert!(format!("certificate:SHA256={bad}").parse::<Who>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn somebody_is_covered_by_a_rule_for_him_or_more() {
+        let who = |text: &str| match text {
+            "everybody" => Who::Everybody,
+            text => text.parse().unwrap(),
+        };
+        for (one, other, expected) in [
+            ("everybody", "user:ann", true),
+            ("everybody", "*", true),
+            ("*", "user:*", true),
+            ("*", "everybody", false),
+            ("user:*", "*", false),
+            ("user:*", "user:ann", true),
+            ("user:ann", "user:*", false),
+            ("user:ann", "user:ann", true),
+            ("user:ann", "user:bob", false),
+            ("user:ann", "subject:ann", false),
+            ("certificate:*", "certificate:DNS=h", true),
+            ("certificate:CN=a", "certificate:*", false),
+            ("certificate:CN=a", "certificate:CN=b", false),
+            ("certificate:CN=a", "certificate:DNS=h", true),
+            ("certificate:DNS=g", "certificate:DNS=h", true),
+        ] {
+            assert_eq!(who(one).may_cover(&who(other)), expected, "{one} {other}");
+        }
+    }
+
+    #[test]
     fn what_names_nobody_is_refused() {
         for bad in [
             "",
@@ -218,6 +290,9 @@ mod tests {
             "certificate:CN=*",
             "certificate:cn=x",
             "certificate:",
+            "certificate:SHA256=abcd",
+            "certificate:SHA256=AB:CD",
+            "certificate:SHA256=SHA256:",
             "**",
             "anonymous",
         ] {

@@ -6,7 +6,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Number;
 
 use super::error::TokenError;
-use crate::auth::place::Place;
+use super::holder::Holder;
+use crate::auth::principal::Principal;
 use crate::auth::{Access, Action};
 
 /// How many seconds the clock of the issuer may be off, as in Distribution.
@@ -27,22 +28,13 @@ pub struct Claims {
     sub: Option<String>,
     #[serde(default)]
     access: Option<Vec<Granted>>,
-    /// Ours: of which kind the subject is.
+    /// Ours: by what the policy knows who has the token.
     #[serde(default)]
-    kind: Option<String>,
+    holder: Option<Holder>,
     /// Ours, of a token that others are fetched with: what stood for the user's password.
     #[serde(default)]
     mark: Option<String>,
-    /// Ours, of a token for a certificate: what stands for the rules that it was made by.
-    #[serde(default)]
-    rules: Option<String>,
-    /// The same: where the repositories are that the catalog lists for it, as rules name places.
-    #[serde(default)]
-    listed: Vec<String>,
 }
-
-/// The `kind` of a token whose subject is one of our users.
-pub(in crate::auth) const KIND_USER: &str = "user";
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
@@ -67,24 +59,18 @@ impl Claims {
         self.sub.as_deref().filter(|name| !name.is_empty())
     }
 
-    /// Whether its subject is one of our users, if we have made the token.
-    pub(in crate::auth) fn is_of_user(&self) -> bool {
-        self.kind.as_deref() == Some(KIND_USER)
+    /// Whom the policy is asked of, if we have made the token. `None` if it does not say so as those of ours do.
+    pub(in crate::auth) fn holder(&self) -> Option<Principal> {
+        match (&self.holder, self.subject()) {
+            (Some(holder), _) => Some(holder.clone().into()),
+            (None, None) => Some(Principal::Anonymous),
+            (None, Some(_)) => None,
+        }
     }
 
     /// What stood for the user's password when the token was made, if it is one that others are fetched with.
     pub(in crate::auth) fn mark(&self) -> Option<&str> {
         self.mark.as_deref()
-    }
-
-    /// Whether it was made by the rules that this stands for.
-    pub(in crate::auth) fn is_by_rules(&self, mark: &str) -> bool {
-        self.rules.as_deref() == Some(mark)
-    }
-
-    /// Where the repositories are that the catalog lists for a certificate's holder.
-    pub(in crate::auth) fn listed(&self) -> Vec<Place> {
-        self.listed.iter().filter_map(|place| place.parse().ok()).collect()
     }
 
     /// Whether the token lets do this. `*` is every action.

@@ -17,6 +17,9 @@ pub enum TokenError {
     /// It is not signed with the key it names.
     #[error("its signature is wrong")]
     Signature,
+    /// `typ` says that it serves to something else: to fetch others, or not to.
+    #[error("it serves to something else")]
+    Use,
     /// `iss` is not who is expected.
     #[error("it is from another issuer")]
     Issuer,

@@ -13,11 +13,13 @@ mod algorithm;
 mod claims;
 mod der;
 mod error;
+mod holder;
 mod jwk;
 mod key;
 #[cfg(test)]
 mod tests;
 mod trusted;
+mod usage;
 mod verifier;
 
 use std::str::FromStr as _;
@@ -34,10 +36,11 @@ use super::{Access, Actor, Authorizer, Denial, scope};
 
 pub use self::algorithm::Algorithm;
 pub use self::claims::Claims;
-pub(super) use self::claims::KIND_USER;
 pub use self::error::TokenError;
+pub(super) use self::holder::Holder;
 pub use self::key::VerifyingKey;
 pub use self::trusted::TrustedKeys;
+pub(super) use self::usage::Use;
 pub use self::verifier::{KeySource, TokenVerifier};
 
 /// The scheme of RFC 6750.

@@ -16,6 +16,7 @@ use super::error::TokenError;
 use super::jwk::Jwk;
 use super::key::VerifyingKey;
 use super::trusted::TrustedKeys;
+use super::usage::Use;
 use crate::auth::reloaded::{FileError, Reloaded};
 
 /// Where trusted keys come from; files are read again when they change.
@@ -36,6 +37,7 @@ pub struct TokenVerifier {
     algorithms: Vec<Algorithm>,
     clock: Arc<dyn Clock>,
     sources: Vec<Source>,
+    of: Use,
 }
 
 enum Source {
@@ -50,6 +52,9 @@ struct Header {
     kid: Option<String>,
     x5c: Option<Vec<String>>,
     jwk: Option<Jwk>,
+    /// Of which type it is; passed over if it is no text.
+    #[serde(default)]
+    typ: Value,
     /// What has to be understood and is not.
     crit: Option<Value>,
 }
@@ -85,6 +90,7 @@ impl TokenVerifier {
             algorithms: algorithms.into(),
             clock,
             sources: sources.into_iter().map(open).collect::<Result<_, _>>()?,
+            of: Use::Access,
         })
     }
 
@@ -102,7 +108,14 @@ impl TokenVerifier {
             algorithms: algorithms.into(),
             clock,
             sources: vec![Source::Keys(Arc::new(keys))],
+            of: Use::Access,
         }
+    }
+
+    /// The same for tokens that serve to something else.
+    #[must_use]
+    pub(in crate::auth) fn for_use(self, of: Use) -> Self {
+        Self { of, ..self }
     }
 
     /// What a token says, once it is known who says it, to whom, and that it holds now.
@@ -121,8 +134,8 @@ impl TokenVerifier {
         self.verify_by(token, &trusted)
     }
 
-    /// Order: the algorithm is one that is let → the key is one that is trusted → the signature is right → the claims
-    /// are for us and now. Nothing of the claims is looked at before.
+    /// Order: the algorithm is one that is let → the key is one that is trusted → the signature is right → it
+    /// serves to what it is used for, its claims are for us and now. Nothing of the claims is looked at before.
     fn verify_by(&self, token: &str, trusted: &[Arc<TrustedKeys>]) -> Result<Claims, TokenError> {
         let (signed, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
         let (header, claims) = signed.split_once('.').ok_or(TokenError::Malformed)?;
@@ -137,6 +150,9 @@ impl TokenVerifier {
         let key = self.key(&header, trusted).ok_or(TokenError::Key)?;
         if !key.verifies(algorithm, signed.as_bytes(), &signature) {
             return Err(TokenError::Signature);
+        }
+        if Use::of(header.typ.as_str()) != self.of {
+            return Err(TokenError::Use);
         }
         let claims: Claims = serde_json::from_slice(&claims).map_err(malformed)?;
         claims.check(&self.issuer, &self.service, self.clock.now())?;

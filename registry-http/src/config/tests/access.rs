@@ -119,6 +119,34 @@ fn a_mistake_in_a_rule_is_told_with_its_line() {
             "access: {anonymous: R, tokens: {key: k, lifetime: 30s}}",
             "c.yml:4: access.tokens.lifetime: expected a minute at least, found less",
         ),
+        (
+            "access:\n  anonymous: R\n  tokens: {key: k, refreshlifetime: 9000h,\n    lifetime: 24h1s}",
+            "c.yml:7: access.tokens.lifetime: expected 24 hours at most, found more",
+        ),
+        (
+            "access: {anonymous: R, tokens: {key: k, realm: registry.example.com/token}}",
+            "c.yml:4: access.tokens.realm: expected an address such as https://registry.example.com/token, found another form",
+        ),
+        (
+            "access: {anonymous: R, certificates: true}\nhttp: {tls: {certificate: c, key: k, clientcas: [a], clientauth: \
+             require-any-client-cert}}",
+            "c.yml:4: access.certificates: expected http.tls.clientauth to be verify-client-cert-if-given or \
+             require-and-verify-client-cert with it, found one by which no certificate is verified",
+        ),
+        (
+            "access:\n  anonymous: R\n  rule: [{who: user:a, where: b, may: R}]",
+            "c.yml:6: access.rule: refused, because there is no such key, and access could be wider than is meant; is \
+             `rules` meant?",
+        ),
+        (
+            "access: {anonymous: R,\n  tokens: {key: k, lifetimes: 1h}}",
+            "c.yml:5: access.tokens.lifetimes: refused, because there is no such key, and access could be wider than is \
+             meant; is `lifetime` meant?",
+        ),
+        (
+            "access: {anonymous: R, deny: all}",
+            "c.yml:4: access.deny: refused, because there is no such key, and access could be wider than is meant",
+        ),
     ] {
         refuses(&format!("{USERS}{text}\n"), &[], line);
     }
@@ -142,6 +170,76 @@ fn rules_without_an_effect_are_told_of() {
     };
     assert_eq!(warned("access: {}"), "c.yml:4: access: there is no rule: nobody may do anything");
     assert_eq!(warned("access: {rules: [{who: user:a, where: a/**, may: RS}]}"), "");
+    let without = "W without R has no effect: who pushes asks to pull as well";
+    for (rules, warning) in [
+        ("[{who: user:a, where: b, may: W}]", format!("c.yml:5: access.rules[0].may: {without}")),
+        (
+            "\n  - {who: user:a, where: a, may: R}\n  - {who: [user:a, user:b], where: a, may: W}",
+            format!("c.yml:7: access.rules[1].may: {without}"),
+        ),
+        ("[{who: user:a, where: b/c, may: W}, {who: '*', where: b/**, may: R}]", String::new()),
+        (
+            "[{who: user:a, where: b/**, may: W}, {who: 'user:*', where: '**', may: R}]",
+            String::new(),
+        ),
+        (
+            "[{who: user:a, where: b/**, may: W}, {who: user:a, where: b, may: R}]",
+            format!("c.yml:5: access.rules[0].may: {without}"),
+        ),
+    ] {
+        assert_eq!(warned(&format!("access:\n  rules: {rules}")), warning, "{rules}");
+    }
+}
+
+#[test]
+fn what_is_more_than_clients_know_or_anybody_means_for_everybody_is_told_of() {
+    let warned = |text: &str| {
+        let warnings = read(&format!("{USERS}{text}\n"), &[]).unwrap().warnings;
+        warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let docker = "c.yml:4: access.anonymous: without access.tokens docker asks for a password before it pulls anything; \
+                  skopeo and podman do not";
+    let all = "c.yml:4: access.anonymous: W and D let everybody push and delete who can reach it, without saying who he is";
+    assert_eq!(warned("access: {anonymous: R}"), [docker]);
+    assert_eq!(warned("access: {anonymous: R, tokens: {key: k}}"), Vec::<String>::new());
+    for may in ["RW", "RD"] {
+        assert_eq!(warned(&format!("access: {{anonymous: {may}, tokens: {{key: k}}}}")), [all]);
+    }
+    let of_nobody = read("version: 0.1\nstorage: inmemory\naccess: {anonymous: R}\n", &[]).unwrap();
+    assert!(of_nobody.warnings.is_empty());
+}
+
+#[test]
+fn a_section_that_keeps_somebody_out_and_is_mistyped_keeps_it_from_starting() {
+    for (name, meant) in [
+        ("acces", "access"),
+        ("acess", "access"),
+        ("Access", "access"),
+        ("accses", "access"),
+        ("auht", "auth"),
+        ("atuh", "auth"),
+        ("AUTH", "auth"),
+        ("htpp", "http"),
+        ("https", "http"),
+    ] {
+        let told = format!(
+            "{name}: refused, because there is no such key, and access could be wider than is meant; is `{meant}` meant?"
+        );
+        let text = format!("version: 0.1\nstorage: inmemory\n{name}: {{x: y}}\n");
+        refuses(&text, &[], &format!("c.yml:3: {told}"));
+        let variable = format!("REGISTRY_{}_X", name.to_uppercase());
+        if !["access", "auth"].contains(&name.to_lowercase().as_str()) {
+            let line = read("version: 0.1\nstorage: inmemory\n", &[(&variable, "y")]);
+            assert_eq!(line.unwrap_err().to_string(), format!("{variable}: {told}"));
+        }
+    }
+    // As Kubernetes has it in every container beside a service of that name.
+    let service = [
+        ("REGISTRY_HTTPS_SERVICE_HOST", "10.0.0.1"),
+        ("REGISTRY_HTTPS_PORT", "tcp://10.0.0.1:443"),
+    ];
+    assert_eq!(read("version: 0.1\nstorage: inmemory\n", &service).unwrap().warnings.len(), 2);
+    assert!(read("version: 0.1\nstorage: inmemory\nx-common: {a: b}\n", &[]).is_ok());
 }
 
 #[test]
@@ -149,4 +247,26 @@ fn a_variable_that_was_not_filled_in_takes_no_rule_away() {
     let text = format!("{USERS}access: {{anonymous: R}}\n");
     let line = read(&text, &[("REGISTRY_ACCESS", "")]).unwrap_err().to_string();
     assert!(line.contains("empty variable"), "{line}");
+}
+
+#[test]
+fn a_key_that_stands_in_the_place_of_its_path_is_refused_and_never_shown() {
+    let of_line = "-----BEGIN PRIVATE KEY----- aHVudGVyMg== -----END PRIVATE KEY-----";
+    let block =
+        "|\n      -----BEGIN PRIVATE KEY-----\n      aHVudGVyMg==\n      -----END PRIVATE KEY-----";
+    let told = "access.tokens.key: expected the path of a file, found what may be a key itself: put it into a file, and \
+                take another, as this one may have been seen";
+    let quoted = format!("'{of_line}'");
+    for value in [block, &quoted, of_line, "|\n      aHVudGVyMg==\n", r#""a\tb""#] {
+        let text = format!("{USERS}access:\n  anonymous: R\n  tokens:\n    key: {value}\n");
+        let line = read(&text, &[]).unwrap_err().to_string();
+        assert_eq!(line, format!("c.yml:7: {told}"));
+    }
+    let text = format!("{USERS}access: {{anonymous: R, tokens: {{issuer: i}}}}\n");
+    for value in [of_line.to_owned(), of_line.replace(' ', "\n")] {
+        for variable in ["REGISTRY_ACCESS_TOKENS_KEY", "REGISTRY_ACCESS_TOKENS"] {
+            let line = read(&text, &[(variable, &value)]).unwrap_err().to_string();
+            assert!(!line.contains("BEGIN") && !line.contains("aHVudGVyMg"), "{line}");
+        }
+    }
 }
