@@ -26,7 +26,7 @@ const FINISH_TIME: Duration = Duration::from_secs(10);
 
 #[derive(Args, Debug)]
 pub(super) struct GarbageCollect {
-    /// Distribution's config.yml; where the data is stands in it, or in REGISTRY_… variables
+    /// Distribution's config.yml; where the data is stands in it, or in variables as REGISTRY_STORAGE
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
 

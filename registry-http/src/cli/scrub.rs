@@ -33,7 +33,7 @@ pub(super) struct Scrub {
     #[arg(long, value_name = "DIRECTORY")]
     root: Option<PathBuf>,
 
-    /// Distribution's config.yml; where the data is stands in it, or in REGISTRY_… variables
+    /// Distribution's config.yml; where the data is stands in it, or in variables as REGISTRY_STORAGE
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
