@@ -1,11 +1,16 @@
 //! What is in `packaging/`, looked at by the programs that it is for.
 
+mod configurations;
+mod harbor;
+mod image;
+mod shells;
+mod systemd;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use registry_tests::registry_process::{program, without_variables};
-use tempfile::TempDir;
+use registry_tests::registry_process::without_variables;
 
 pub(crate) fn of_repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(path)
@@ -18,111 +23,8 @@ pub(crate) fn text(path: &str) -> String {
 /// Runs it to its end, in which it succeeds, and returns all that it printed.
 pub(crate) fn well(command: &mut Command) -> String {
     let output = without_variables(command).output();
-    let output = output.expect("systemd, python3 and coreutils are installed");
+    let output = output.expect("bash, man-db, python3, systemd and tar are installed");
     let said = [output.stdout, output.stderr].map(|it| String::from_utf8_lossy(&it).into_owned());
     assert!(output.status.success(), "{command:?}\n{}\n{}", said[0], said[1]);
     said.concat()
-}
-
-#[test]
-fn systemd_takes_the_unit_and_finds_it_well_confined() {
-    let place = TempDir::new().unwrap();
-    let unit = place.path().join("registry.service");
-    // The page of the manual comes with a package.
-    let here = text("packaging/systemd/registry.service")
-        .replace("/usr/bin/registry", program().to_str().unwrap())
-        .replace("Documentation=man:registry(1)\n", "");
-    fs::write(&unit, here).unwrap();
-    let said = well(Command::new("systemd-analyze").arg("verify").arg(&unit));
-    assert!(!said.contains("registry.service"), "{said}");
-    // Of 100, and what is not confined at all has 96.
-    let mut security = Command::new("systemd-analyze");
-    well(security.args(["security", "--offline=true", "--threshold=20"]).arg(&unit));
-}
-
-#[test]
-fn every_configuration_that_is_packed_starts_without_a_warning() {
-    for file in ["image/like-2.yml", "image/like-3.yml", "systemd/config.yml"] {
-        let path = of_repository("packaging").join(file);
-        let said = well(Command::new(program()).args(["config", "check"]).arg(path));
-        assert!(said.contains("storage.filesystem.rootdirectory: /var/lib/registry"), "{said}");
-        assert!(!said.contains("warning"), "{said}");
-    }
-    let dockerfile = text("packaging/Dockerfile");
-    for file in ["image/like-2.yml", "image/like-3.yml"] {
-        assert!(dockerfile.contains(&format!("packaging/{file}")));
-    }
-}
-
-/// What no registry starts with, and a schema can tell: it lies in one key.
-const WRONG: [&str; 20] = [
-    "storage: {filesystem: {}}",
-    "version: 0.2\nstorage: {filesystem: {}}",
-    "version: 0.1",
-    "version: 0.1\nstorage: gcs",
-    "version: 0.1\nstorage: {gcs: {bucket: b}}",
-    "version: 0.1\nstorage: {filesystem: {}, inmemory: {}}",
-    "version: 0.1\nstorage: {s3: {region: r}}",
-    "version: 0.1\nstorage: {s3: {bucket: b, chunksize: large}}",
-    "version: 0.1\nstorage: {filesystem: {}, delete: {enabled: 'true'}}",
-    "version: 0.1\nstorage: {filesystem: {}, redirect: {expiry: 6}}",
-    "STORAGElog: {level: loud}",
-    "STORAGEauth: {ldap: {}}",
-    "STORAGEauth: {htpasswd: {realm: r}}",
-    "STORAGEauth: {silly: {realm: r, service: s}, htpasswd: {realm: r, path: p}}",
-    "STORAGEproxy: {remoteurl: 'https://a'}",
-    "STORAGEmiddleware: {storage: [{name: cloudfront}]}",
-    "STORAGEdatabase: {enabled: true}",
-    "STORAGEhttp: [a]",
-    "STORAGEcatalog: {maxentries: many}",
-    "STORAGEnotifications: {endpoints: {a: b}}",
-];
-
-/// Prints of each file whether it is right, by a validator and a reader of YAML 1.1 that no one here wrote.
-const VALIDATE: &str = "
-import json, sys, yaml, jsonschema
-schema, *files = sys.argv[1:]
-schema = json.load(open(schema))
-jsonschema.Draft202012Validator.check_schema(schema)
-validator = jsonschema.Draft202012Validator(schema)
-for file in files:
-    document = next(yaml.safe_load_all(open(file)))
-    errors = [e.json_path + ' ' + e.message[:200].replace(chr(10), ' ') for e in validator.iter_errors(document)]
-    print(file, 'wrong' if errors else 'right', *errors[:1])
-";
-
-#[test]
-fn the_schema_takes_real_configurations_and_refuses_wrong_ones() {
-    let place = TempDir::new().unwrap();
-    let schema = place.path().join("schema.json");
-    fs::write(&schema, well(Command::new(program()).args(["config", "schema"]))).unwrap();
-    let mut files: Vec<(PathBuf, &str)> = Vec::new();
-    for entry in fs::read_dir(of_repository("registry-http/src/config/tests/real")).unwrap() {
-        let path = entry.unwrap().path();
-        // What is wrong about one may lie in more than one key, and then only the registry can say so. PyYAML knows
-        // all the words of YAML 1.1 for booleans but `y` and `n`.
-        let is_refused = fs::read_to_string(&path).unwrap().contains("\n#! ");
-        if !is_refused && !path.ends_with("yaml-1.1.yml") {
-            files.push((path, "right"));
-        }
-    }
-    assert!(files.len() > 10);
-    for (at, wrong) in WRONG.into_iter().enumerate() {
-        let path = place.path().join(format!("wrong-{at}.yml"));
-        let storage = "version: 0.1\nstorage: {filesystem: {}}\n";
-        fs::write(&path, wrong.replace("STORAGE", storage)).unwrap();
-        // The registry thinks so too.
-        let mut check = Command::new(program());
-        let checked = without_variables(&mut check).args(["config", "check"]).arg(&path).output();
-        assert!(!checked.unwrap().status.success(), "{wrong}");
-        files.push((path, "wrong"));
-    }
-    let mut python = Command::new("python3");
-    python.args(["-c", VALIDATE]).arg(&schema).args(files.iter().map(|(path, _)| path));
-    let said = well(&mut python);
-    assert_eq!(said.lines().count(), files.len(), "{said}");
-    for (line, (path, word)) in said.lines().zip(&files) {
-        let expected = format!("{} {word}", path.display());
-        assert!(line.starts_with(&expected), "expected {expected}, found {line}");
-    }
 }

@@ -61,7 +61,7 @@ impl Containers {
         requests.map(|said| said.trim_end_matches('"').to_owned()).collect()
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
         let home = self.home.path();
         let mut command = Command::new(self.program);
         without_environment(&mut command)
@@ -89,9 +89,8 @@ impl Containers {
         );
         let containers = format!(
             "[engine]\nruntime = \"crun\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\nlock_type = \"file\"\n\
-             static_dir = \"{}\"\ntmp_dir = \"{}\"\nvolume_path = \"{}\"\n\
+             tmp_dir = \"{}\"\nvolume_path = \"{}\"\n\
              [network]\nnetwork_config_dir = \"{}\"\n",
-            path("static"),
             path("tmp"),
             path("volumes"),
             path("networks"),

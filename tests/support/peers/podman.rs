@@ -1,6 +1,9 @@
-//! [`Podman`]: the program that makes, pushes and pulls images without a daemon.
+//! [`Podman`]: the program that makes, pushes, pulls and runs images without a daemon.
 
 use std::ops::Deref;
+use std::process::Command;
+
+use rustix::process::{Resource, getrlimit};
 
 use crate::peers::containers::Containers;
 
@@ -13,6 +16,17 @@ impl Podman {
     #[expect(clippy::new_without_default, reason = "it makes a directory")]
     pub fn new() -> Self {
         Self(Containers::new("podman", &[]))
+    }
+
+    /// What runs a container of an image, in the network of this machine, until it has ended; then the container is gone.
+    pub fn container(&self, flags: &[&str], image: &str, arguments: &[&str]) -> Command {
+        // It gives no more than it has, unless it may do anything.
+        let files = getrlimit(Resource::Nofile).maximum.unwrap_or(1 << 20);
+        let files = format!("--ulimit=nofile={files}:{files}");
+        // crun does not start where a machine has both versions of control groups.
+        let run = ["run", "--rm", "--pull=never", "--runtime=runc", "--network=host"];
+        let limits = ["--security-opt=apparmor=unconfined", &files, "--ulimit=nproc=1000:1000"];
+        self.command(&[&run[..], &limits, flags, &[image], arguments].concat())
     }
 }
 

@@ -1,0 +1,79 @@
+//! The units of systemd.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::Command;
+
+use registry_tests::child::Server;
+use registry_tests::plain_http::request;
+use registry_tests::registry_process::{program, without_variables};
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use super::{text, well};
+
+/// A unit, as it is where this registry is installed. The page of the manual comes with a package.
+fn unit(name: &str) -> String {
+    text(&format!("packaging/systemd/{name}"))
+        .replace("/usr/bin/registry", program().to_str().unwrap())
+        .replace("Documentation=man:registry(1)\n", "")
+}
+
+/// The value of a key that stands in a unit once.
+fn value<'a>(unit: &'a str, key: &str) -> &'a str {
+    let mut found = unit.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+    let value = found.next().unwrap();
+    assert_eq!(found.next(), None, "{key}");
+    value
+}
+
+#[test]
+fn systemd_takes_the_units_and_finds_the_service_well_confined() {
+    let place = TempDir::new().unwrap();
+    let [service, socket] = ["registry.service", "registry.socket"].map(|name| {
+        let path = place.path().join(name);
+        fs::write(&path, unit(name)).unwrap();
+        path
+    });
+    let said = well(Command::new("systemd-analyze").arg("verify").args([&socket, &service]));
+    assert!(!said.contains("registry."), "{said}");
+    // Of 100, and what is not confined at all has 96. The socket runs nothing.
+    let mut security = Command::new("systemd-analyze");
+    well(security.args(["security", "--offline=true", "--threshold=20"]).arg(&service));
+}
+
+#[test]
+fn the_socket_stands_at_the_port_of_the_packed_configuration() {
+    let port = value(&unit("registry.socket"), "ListenStream").to_owned();
+    assert!(text("packaging/systemd/config.yml").contains(&format!("  addr: {port}\n")));
+}
+
+#[test]
+fn the_service_answers_at_the_socket_of_systemd_when_somebody_asks() {
+    let place = TempDir::new().unwrap();
+    let config = place.path().join("config.yml");
+    let data = place.path().join("data");
+    let packed = text("packaging/systemd/config.yml");
+    fs::write(&config, packed.replace("/var/lib/registry", data.to_str().unwrap())).unwrap();
+    let service = unit("registry.service");
+    let command = value(&service, "ExecStart");
+    let command = command.replace("/etc/registry/config.yml", config.to_str().unwrap());
+
+    // The program that does it takes no port that is free, and tells none.
+    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let listens = unit("registry.socket").replace("127.0.0.1:5000", &free.to_string());
+    let address: SocketAddr = value(&listens, "ListenStream").parse().unwrap();
+    let mut activate = Command::new("systemd-socket-activate");
+    without_variables(&mut activate).arg(format!("--listen={address}"));
+    let mut server = Server::start(activate.args(command.split(' ')));
+    server.log_line("Listening on");
+    assert!(!data.exists(), "nothing runs until somebody asks");
+
+    assert_eq!(request(address, "GET", "/v2/").status, 200);
+    server.output_line(&format!("listens on http://{address}"));
+    let opened = request(address, "POST", "/v2/app/blobs/uploads/");
+    assert_eq!(opened.status, 202);
+    // The process that was to wait for it has become the registry.
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+}
