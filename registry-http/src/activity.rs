@@ -25,14 +25,15 @@ struct State {
     /// When it last became idle.
     since: Instant,
     served: bool,
-    told: bool,
+    /// When it was asked to end.
+    told: Option<Instant>,
 }
 
 impl Activity {
     /// Of a connection that begins now. `rested` is told when it becomes idle again.
     pub(crate) fn new(rested: Arc<Notify>) -> Arc<Self> {
         let since = Instant::now();
-        let state = State { requests: 0, blocked: false, since, served: false, told: false };
+        let state = State { requests: 0, blocked: false, since, served: false, told: None };
         Arc::new(Self { state: Mutex::new(state), told: Notify::new(), rested })
     }
 
@@ -62,14 +63,22 @@ impl Activity {
 
     /// Asks the connection to end as soon as its requests are answered. `false` if it was asked before.
     pub(crate) fn tell(&self) -> bool {
-        let again = std::mem::replace(&mut self.state().told, true);
+        let mut state = self.state();
+        let is_first = state.told.is_none();
+        state.told.get_or_insert_with(Instant::now);
+        drop(state);
         self.told.notify_one();
-        !again
+        is_first
     }
 
     /// Whether it was asked to end.
     pub(crate) fn was_told(&self) -> bool {
-        self.state().told
+        self.state().told.is_some()
+    }
+
+    /// Whether it was asked to end, so long ago at least.
+    pub(crate) fn was_told_for(&self, time: Duration) -> bool {
+        self.state().told.is_some_and(|told| told.elapsed() >= time)
     }
 
     /// Until it is asked to end.
@@ -79,6 +88,8 @@ impl Activity {
 
     /// Until it has been idle for so long, counted from `from` at the earliest.
     pub(crate) async fn overdue(&self, limit: Duration, from: Instant) {
+        /// Without any limit too it is not looked at all the time.
+        const LEAST: Duration = Duration::from_millis(10);
         // While it is busy it is looked at once in `limit`: whenever it became idle since, that was less ago.
         loop {
             let now = Instant::now();
@@ -86,7 +97,7 @@ impl Activity {
             match due {
                 Some(due) if due <= now => return,
                 Some(due) => sleep_until(due).await,
-                None => sleep_until(now + limit).await,
+                None => sleep_until(now + limit.max(LEAST)).await,
             }
         }
     }

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use registry_store::digest::Digest;
+use registry_tests::frames;
 use registry_tests::plain_http::{answer, connect, request};
 use registry_tests::registry_process::RegistryProcess;
 use rustix::process::Signal;
@@ -60,6 +61,20 @@ fn an_idle_connection_does_not_hold_it_up() {
 
     registry.signal(Signal::INT);
     assert_eq!(idle.read(&mut [0]).unwrap(), 0);
+    assert_eq!(registry.wait().code(), Some(0));
+}
+
+/// It answers none of the server's pings, so that the server cannot learn whether it was heard.
+#[test]
+fn a_client_of_http_2_that_does_not_listen_does_not_hold_it_up() {
+    let root = TempDir::new().unwrap();
+    let registry = RegistryProcess::start(root.path());
+    let mut stream = frames::begun(connect(registry.address()));
+    stream.write_all(&frames::get(1, "/v2/")).unwrap();
+    assert!(frames::is_ok(&mut stream, 1));
+
+    registry.signal(Signal::TERM);
+    while frames::next(&mut stream).is_some() {}
     assert_eq!(registry.wait().code(), Some(0));
 }
 

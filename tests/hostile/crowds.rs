@@ -10,6 +10,7 @@ use registry_http::Options;
 use registry_http::serve::Limits;
 use registry_store::digest::Digest;
 use registry_tests::child::PATIENCE;
+use registry_tests::frames;
 use registry_tests::plain_http::{self, connect};
 use registry_tests::registry_process::{RegistryProcess, program};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -129,6 +130,24 @@ fn with_a_transfer_on_each_connection_the_next_one_waits_for_the_first_to_be_don
     for transfer in &mut transfers[1..] {
         finish(transfer);
     }
+}
+
+/// They answer nothing that the server asks, so that it learns of none of them that it may end.
+#[test]
+fn clients_of_http_2_that_were_served_and_do_not_listen_give_way_too() {
+    const MOST: usize = 4;
+    let limits = Limits { connections: Some(MOST), ..Limits::default() };
+    let registry = Registry::with(limits, Options::default());
+    let mut crowd: Vec<_> = (0..MOST)
+        .map(|_| {
+            let mut stream = frames::begun(registry.connect());
+            stream.write_all(&frames::get(1, "/v2/")).unwrap();
+            assert!(frames::is_ok(&mut stream, 1));
+            stream
+        })
+        .collect();
+    registry.serves_others("beside them");
+    assert!(frames::next(&mut crowd[0]).is_some(), "it was told");
 }
 
 #[test]

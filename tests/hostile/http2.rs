@@ -1,83 +1,24 @@
 //! HTTP/2 at its worst: frames by hand, so that nothing of a client's own manners holds them back.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::TcpStream;
 
 use registry_http::Options;
 use registry_http::serve::Limits;
+use registry_tests::frames::{
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, GET, GOAWAY, HEADERS, PING, POST, RST_STREAM,
+    SETTINGS, begun, error, frame, head, is_ok, literal, next,
+};
 
 use crate::registry::{Registry, SOON, soon};
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const CONTINUATION: u8 = 9;
-
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
 
 const PROTOCOL_ERROR: u32 = 1;
 const REFUSED_STREAM: u32 = 7;
 const CANCEL: u32 = 8;
 const ENHANCE_YOUR_CALM: u32 = 11;
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-    frame.extend_from_slice(&[kind, flags]);
-    frame.extend_from_slice(&stream.to_be_bytes());
-    frame.extend_from_slice(payload);
-    frame
-}
-
-/// A head in HPACK: a method by its place in the static table, and a path.
-fn head(method: u8, path: &str) -> Vec<u8> {
-    // The scheme http, and a path and a host that are not to be remembered.
-    let mut head = vec![method, 0x86, 0x04];
-    literal(&mut head, path);
-    head.push(0x01);
-    literal(&mut head, "x");
-    head
-}
-
-const GET: u8 = 0x82;
-const POST: u8 = 0x83;
-
-/// A string without Huffman's code, of fewer than 2^14 bytes.
-fn literal(head: &mut Vec<u8>, text: &str) {
-    match text.len().checked_sub(127) {
-        None => head.push(text.len() as u8),
-        Some(over) if over < 128 => head.extend_from_slice(&[127, over as u8]),
-        Some(over) => head.extend_from_slice(&[127, (over % 128) as u8 | 128, (over / 128) as u8]),
-    }
-    head.extend_from_slice(text.as_bytes());
-}
-
-/// A connection that has begun.
 fn connect(registry: &Registry) -> TcpStream {
-    let mut stream = registry.connect();
-    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
-    stream.write_all(&frame(SETTINGS, 0, 0, &[])).unwrap();
-    stream
-}
-
-/// The next frame: its kind, its stream, its payload. None at the end of the connection.
-fn next(stream: &mut TcpStream) -> Option<(u8, u32, Vec<u8>)> {
-    let mut head = [0; 9];
-    stream.read_exact(&mut head).ok()?;
-    let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-    let id = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-    let mut payload = vec![0; length as usize];
-    stream.read_exact(&mut payload).ok()?;
-    Some((head[3], id, payload))
-}
-
-/// The error that a frame ends a stream, or the connection, with.
-fn error(kind: u8, payload: &[u8]) -> u32 {
-    let at = if kind == GOAWAY { 4 } else { 0 };
-    u32::from_be_bytes(payload[at..at + 4].try_into().unwrap())
+    begun(registry.connect())
 }
 
 /// The error that the server ends the connection with. It does end it.
@@ -89,17 +30,6 @@ fn goaway(stream: &mut TcpStream) -> Option<u32> {
         }
     }
     found
-}
-
-/// The answer to a stream whose head is in one frame: whether it is the static table's 200.
-fn is_ok(stream: &mut TcpStream, id: u32) -> bool {
-    loop {
-        match next(stream).unwrap() {
-            (HEADERS, found, payload) if found == id => return payload[0] == 0x88,
-            (GOAWAY | RST_STREAM, _, payload) => panic!("{payload:?}"),
-            _ => {}
-        }
-    }
 }
 
 #[test]

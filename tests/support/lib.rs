@@ -7,6 +7,7 @@ pub mod backends;
 pub mod certificates;
 pub mod child;
 pub mod documents;
+pub mod frames;
 pub mod image;
 pub mod issuer;
 pub mod operations;

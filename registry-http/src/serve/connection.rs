@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use http::{Extensions, Request, Response};
 use http_body::Body;
-use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service as _, service_fn};
@@ -20,6 +19,7 @@ use tokio::time::Instant;
 use tower::Service;
 use tracing::debug;
 
+use super::held::Held;
 use super::limits::Limits;
 #[cfg(feature = "tls")]
 use super::tls::{self, Tls};
@@ -123,32 +123,35 @@ where
     let stream = TokioIo::new(stream);
     let counted = Arc::clone(&activity);
     let service = service_fn(move |mut request: Request<Incoming>| {
-        let in_flight = counted.begin();
-        request.extensions_mut().extend(extensions.clone());
-        let answer = service.call(request);
+        let is_late = is_http2 && counted.was_told_for(A_WHILE);
+        let answer = (!is_late).then(|| {
+            let in_flight = counted.begin();
+            request.extensions_mut().extend(extensions.clone());
+            (in_flight, service.call(request))
+        });
         async move {
-            let answer = answer.await?;
-            // It is in flight until its answer's body is let go of.
-            Ok::<_, S::Error>(answer.map(|body| {
-                body.map_err(move |error| {
-                    let _until_then = &in_flight;
-                    error
-                })
-            }))
+            // A client may ask again elsewhere what was refused (RFC 9113, 8.7).
+            let Some((in_flight, answer)) = answer else {
+                return Err(Unanswered(h2::Error::from(h2::Reason::REFUSED_STREAM).into()));
+            };
+            let answer = answer.await.map_err(|error| Unanswered(error.into()))?;
+            Ok(answer.map(|body| Held::new(body, in_flight)))
         }
     });
     if is_http2 {
         let connection = manner.protocols.http2.serve_connection(stream, service);
-        drive(connection, asked_to_end(&activity, head, accepted), &activity, || {
-            !activity.has_served()
-        })
-        .await?;
+        drive(connection, asked_to_end(&activity, head, accepted), &activity).await?;
     } else {
         let connection = manner.protocols.http1.serve_connection(stream, service);
-        drive(connection, asked_to_end(&activity, head, accepted), &activity, || true).await?;
+        drive(connection, asked_to_end(&activity, head, accepted), &activity).await?;
     }
     Ok(())
 }
+
+/// Why a request has no answer. HTTP/2 finds in its source how its stream ends.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Unanswered(#[source] Box<dyn Error + Send + Sync>);
 
 /// Finds out what is spoken. `None` if the connection has ended with that.
 async fn begin<T: AsyncRead + AsyncWrite + Unpin>(
@@ -174,23 +177,26 @@ async fn begin<T: AsyncRead + AsyncWrite + Unpin>(
     Ok(Some(Begun { stream, is_http2, extensions }))
 }
 
+/// How long a connection that was told to end is waited for when it has nothing in flight: the body of a request that was
+/// refused may still come, and a client of HTTP/2 may have sent a request before it was told.
+const A_WHILE: Duration = Duration::from_secs(5);
+
 /// Polls a connection to its end. Asked to end, it does when its requests are answered; one that does not though it has
-/// none is dropped, where that `takes_nothing_away`: at once if it never had one, else after a while, in which the body
-/// of a request that was refused may still come (were it dropped under it, the reset would take the answer away).
+/// none is dropped: at once if it never had one, else after [`A_WHILE`] (were it dropped under what still comes, the reset
+/// would take the answer away). So does one of HTTP/2 whose client does not care, and asks on: what it asks later is
+/// refused, and keeps nothing open.
 async fn drive<C: GracefulConnection>(
     connection: C,
     asked_to_end: impl Future<Output = ()>,
     activity: &Activity,
-    takes_nothing_away: impl Fn() -> bool,
 ) -> Result<(), C::Error> {
-    const A_WHILE: Duration = Duration::from_secs(5);
-
     let mut connection = pin!(connection);
     tokio::select! {
         biased;
         ended = connection.as_mut() => return ended,
         () = asked_to_end => {}
     }
+    activity.tell();
     connection.as_mut().graceful_shutdown();
     loop {
         let served = activity.has_served();
@@ -200,7 +206,7 @@ async fn drive<C: GracefulConnection>(
             ended = connection.as_mut() => return ended,
             () = activity.overdue(left, Instant::now()) => {}
         }
-        if activity.has_served() == served && takes_nothing_away() {
+        if activity.has_served() == served {
             return Ok(());
         }
     }

@@ -5,6 +5,7 @@
 
 mod connection;
 mod either;
+mod held;
 mod limits;
 mod listener;
 #[cfg(test)]

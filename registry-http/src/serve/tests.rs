@@ -273,3 +273,109 @@ async fn without_a_limit_what_is_in_flight_is_finished() {
         serving.await.unwrap().unwrap();
     }
 }
+
+/// What an HTTP/2 frame says, by hand: nothing here answers the server's pings.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// `GET /v2/`, in HPACK.
+fn get(stream: u32) -> Vec<u8> {
+    frame(1, 5, stream, b"\x82\x86\x04\x04/v2/\x01\x01x")
+}
+
+/// Reads to the answer of a stream: the frame's kind, and the error or the status that it begins with.
+async fn answered(client: &mut DuplexStream, stream: u32) -> io::Result<(u8, Vec<u8>)> {
+    loop {
+        let mut head = [0; 9];
+        client.read_exact(&mut head).await?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; length as usize];
+        client.read_exact(&mut payload).await?;
+        if head[5..] == stream.to_be_bytes() && matches!(head[3], 1 | 3) {
+            return Ok((head[3], payload));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_of_http_2_that_asks_on_after_it_was_told_is_refused_and_holds_nothing_open() {
+    const A_WHILE: Duration = Duration::from_secs(5);
+    let (sender, pipes) = mpsc::unbounded_channel();
+    let (end, ending) = oneshot::channel::<()>();
+    let service = service(registry(), Options::default());
+    let serving = tokio::spawn(serve_with(Limits::default(), Pipes(pipes), service, async {
+        let _ = ending.await;
+    }));
+    let (mut client, server) = duplex(16 << 10);
+    sender.send(server).unwrap();
+    client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    client.write_all(&frame(4, 0, 0, &[])).await.unwrap();
+    client.write_all(&get(1)).await.unwrap();
+    let (kind, payload) = answered(&mut client, 1).await.unwrap();
+    assert_eq!((kind, payload[0]), (1, 0x88), "it is 200");
+
+    end.send(()).unwrap();
+    let told = Instant::now();
+    let mut stream = 3;
+    // A server that bears it would go on for ever.
+    let (mut served, mut refused) = (0, 0);
+    while told.elapsed() < DAY {
+        sleep(SECOND).await;
+        if client.write_all(&get(stream)).await.is_err() {
+            break;
+        }
+        match answered(&mut client, stream).await {
+            Ok((1, payload)) => {
+                assert_eq!(payload[0], 0x88);
+                served += 1;
+            }
+            Ok((_, error)) => {
+                assert_eq!(error, 7_u32.to_be_bytes(), "REFUSED_STREAM");
+                refused += 1;
+            }
+            Err(_) => break,
+        }
+        stream += 2;
+    }
+    assert!(served > 0 && refused > 0, "{served} {refused}");
+    assert!(told.elapsed() <= 2 * A_WHILE + SECOND, "{:?}", told.elapsed());
+    serving.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_push_over_http_2_that_is_in_flight_is_finished_however_long_it_takes() {
+    let (sender, pipes) = mpsc::unbounded_channel();
+    let (end, ending) = oneshot::channel::<()>();
+    let service = service(registry(), Options::default());
+    let serving = tokio::spawn(serve_with(Limits::default(), Pipes(pipes), service, async {
+        let _ = ending.await;
+    }));
+    let (client, server) = duplex(16 << 10);
+    sender.send(server).unwrap();
+    let (mut http, driver) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(client))
+            .await
+            .unwrap();
+    tokio::spawn(driver);
+    let (parts, body) = mpsc::channel::<Bytes>(1);
+    let body = futures::stream::unfold(body, |mut body| async move {
+        let part = body.recv().await?;
+        Some((Ok::<_, io::Error>(hyper::body::Frame::data(part)), body))
+    });
+    let push = format!("http://x/v2/a/blobs/uploads/?digest={}", Digest::sha256(b"abc"));
+    let push = Request::post(push).header("content-length", 3);
+    let push = push.body(http_body_util::StreamBody::new(Box::pin(body))).unwrap();
+    let pushing = tokio::spawn(http.send_request(push));
+    parts.send(Bytes::from_static(b"a")).await.unwrap();
+    sleep(SECOND).await;
+    end.send(()).unwrap();
+    for part in [&b"b"[..], b"c"] {
+        sleep(Options::default().body_idle_timeout - SECOND).await;
+        parts.send(Bytes::from_static(part)).await.unwrap();
+    }
+    drop(parts);
+    assert_eq!(pushing.await.unwrap().unwrap().status(), 201);
+    serving.await.unwrap().unwrap();
+}

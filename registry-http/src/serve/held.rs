@@ -1,0 +1,73 @@
+//! [`Held`]: an answer's body, whose request is in flight until the last of it was taken.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes};
+use http_body::{Body, Frame, SizeHint};
+
+use crate::activity::InFlight;
+
+/// A body that keeps its request in flight, and so does each part of it: HTTP/2 lets go of the body when it has all of it,
+/// of which as much as a part waits there for the client to open the stream's window.
+pub(super) struct Held<B> {
+    body: Pin<Box<B>>,
+    in_flight: Arc<InFlight>,
+}
+
+impl<B> Held<B> {
+    pub(super) fn new(body: B, in_flight: InFlight) -> Self {
+        Self { body: Box::pin(body), in_flight: Arc::new(in_flight) }
+    }
+}
+
+impl<B: Body> Body for Held<B> {
+    type Data = Part<B::Data>;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, B::Error>>> {
+        let frame = self.body.as_mut().poll_frame(cx);
+        let held = |data| Part { data, _in_flight: Arc::clone(&self.in_flight) };
+        frame.map(|frame| frame.map(|frame| frame.map(|frame| frame.map_data(held))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A part of a body, until it was sent.
+pub(super) struct Part<D> {
+    data: D,
+    _in_flight: Arc<InFlight>,
+}
+
+impl<D: Buf> Buf for Part<D> {
+    fn remaining(&self) -> usize {
+        self.data.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.data.chunk()
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [std::io::IoSlice<'a>]) -> usize {
+        self.data.chunks_vectored(slices)
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.data.advance(count);
+    }
+
+    fn copy_to_bytes(&mut self, length: usize) -> Bytes {
+        self.data.copy_to_bytes(length)
+    }
+}
