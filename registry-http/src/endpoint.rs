@@ -19,6 +19,8 @@ use registry_store::upload_status::UploadStatus;
 
 #[cfg(feature = "auth")]
 use crate::auth::issuer::TokenService;
+use crate::forwarded;
+use crate::host::is_host;
 use crate::options::{Locations, Options};
 use crate::peer::OverTls;
 use crate::refusal::{Allow, Refusal};
@@ -609,36 +611,36 @@ fn encode(text: &str) -> impl fmt::Display {
 /// Scheme and host as the request itself says.
 fn asked(head: &Parts) -> Option<String> {
     let over_tls = head.extensions.get::<OverTls>().map(|OverTls| "https");
-    let scheme = over_tls.or_else(|| head.uri.scheme_str()).unwrap_or("http");
+    let scheme = over_tls.or_else(|| head.uri.scheme_str());
     let host = head.uri.authority().map(Authority::as_str);
     let host = host.or_else(|| first_element(&head.headers, header::HOST.as_str()))?;
-    let host: Authority = host.parse().ok()?;
-    Some(format!("{scheme}://{host}"))
+    address(scheme, host)
+}
+
+/// Of a host that is none, or more than one, no address is made.
+fn address(scheme: Option<&str>, host: &str) -> Option<String> {
+    let is_secure = scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
+    let scheme = if is_secure { "https" } else { "http" };
+    is_host(host).then(|| format!("{scheme}://{host}"))
 }
 
 /// Scheme and host as the client, or the proxy that speaks for it, sees them.
 fn origin(head: &Parts) -> Option<String> {
-    let forwarded = first_element(&head.headers, header::FORWARDED.as_str());
-    let parameter = |name: &str| {
-        forwarded?.split(';').find_map(|pair| {
-            let (key, value) = pair.split_once('=')?;
-            let value = value.trim().trim_matches('"');
-            key.trim().eq_ignore_ascii_case(name).then_some(value)
-        })
-    };
-    let host = parameter("host")
+    let forwarded = head.headers.get(header::FORWARDED).and_then(|value| value.to_str().ok());
+    let parameter = |name| forwarded::parameter(forwarded?, name);
+    let (host, proto) = (parameter("host"), parameter("proto"));
+    let host = host
+        .as_deref()
         .or_else(|| first_element(&head.headers, "x-forwarded-host"))
         .or_else(|| head.uri.authority().map(Authority::as_str))
         .or_else(|| first_element(&head.headers, header::HOST.as_str()))?;
     let over_tls = head.extensions.get::<OverTls>().map(|OverTls| "https");
-    let scheme = parameter("proto")
+    let scheme = proto
+        .as_deref()
         .or_else(|| first_element(&head.headers, "x-forwarded-proto"))
         .or(over_tls)
-        .or_else(|| head.uri.scheme_str())
-        .filter(|scheme| scheme.eq_ignore_ascii_case("https"))
-        .map_or("http", |_| "https");
-    let host: Authority = host.parse().ok()?;
-    Some(format!("{scheme}://{host}"))
+        .or_else(|| head.uri.scheme_str());
+    address(scheme, host)
 }
 
 /// Scheme and host, and the path behind them, of an address or of a path alone.
@@ -1023,7 +1025,16 @@ mod tests {
         assert_eq!(base(Locations::FromRequest, "", &proxy), "https://two");
         assert_eq!(base(Locations::FromRequest, "", &forwarded), "https://two:1");
         assert_eq!(base(Locations::FromRequest, "", &[]), "");
-        assert_eq!(base(Locations::FromRequest, "", &[("host", "a/b c")]), "");
+        for bad in ["a/b c", "user:pw@evil", "evil:65536", "evil:", "a,b", ""] {
+            for name in ["host", "x-forwarded-host"] {
+                let location = base(Locations::FromRequest, "", &[(name, bad)]);
+                assert!(["", "http://a"].contains(&location.as_str()), "{name}: {bad}: {location}");
+            }
+            let quoted = format!("host=\"{bad}\";proto=https");
+            assert_eq!(base(Locations::FromRequest, "", &[host, ("forwarded", &quoted)]), "");
+        }
+        let hidden = [host, ("forwarded", "for=\"a;host=evil\";host=real")];
+        assert_eq!(base(Locations::FromRequest, "", &hidden), "http://real");
         assert_eq!(
             base(Locations::Under("https://four/x".to_owned()), "/r", &[]),
             "https://four/x/r"
@@ -1055,6 +1066,17 @@ mod tests {
         }
         assert_eq!(base(false, Some("https"), false), "https://one:5000");
         assert_eq!(base(true, Some("http"), false), "http://one:5000");
+        // No other scheme is one.
+        for scheme in ["javascript", "ftp", "https2", ""] {
+            let location = base(false, Some(scheme), false);
+            assert_eq!(location, "http://one:5000", "{scheme}");
+        }
+        let request = Request::builder().uri("javascript://one:5000/v2/");
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        for locations in [Locations::Relative, Locations::FromRequest] {
+            let options = Options { locations, ..Options::default() };
+            assert_eq!(Links::absolute(&options, &head).to_string(), "http://one:5000");
+        }
     }
 
     #[test]

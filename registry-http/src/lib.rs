@@ -167,9 +167,11 @@ pub mod debug;
 mod endpoint;
 mod error;
 pub mod events;
+mod forwarded;
 mod handler;
 mod headers;
 pub mod health;
+mod host;
 #[cfg(feature = "serve")]
 mod idle;
 #[cfg(feature = "metrics")]

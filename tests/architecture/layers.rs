@@ -44,8 +44,8 @@ const STORE: &[&[&str]] = &[
 
 /// The modules of `registry-http`, lowest first.
 const HTTP: &[&[&str]] = &[
-    // Who is at the other end of a connection.
-    &["peer"],
+    // Who is at the other end of a connection, and where that says it is.
+    &["peer", "host", "forwarded"],
     // What an embedder brings, and chooses.
     &["auth", "read_only", "request_id", "route", "upload_secret"],
     &["events"],
