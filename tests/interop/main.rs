@@ -23,6 +23,7 @@ mod podman;
 mod referrers;
 mod replicas;
 mod s3_servers;
+mod schema;
 mod sessions;
 mod skopeo;
 mod tls;

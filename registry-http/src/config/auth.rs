@@ -82,7 +82,7 @@ struct TokenSection {
     issuer: Option<String>,
     rootcertbundle: Option<String>,
     jwks: Option<String>,
-    signingalgorithms: Vec<Name>,
+    signingalgorithms: Option<Vec<Name>>,
     autoredirect: Option<bool>,
     autoredirectpath: Option<String>,
 }
@@ -134,9 +134,9 @@ impl TokenSection {
             issuer: at.text("issuer", self.issuer)?,
             root_cert_bundle: path(self.rootcertbundle),
             jwks: path(self.jwks),
-            algorithms: match &self.signingalgorithms[..] {
-                [] => Algorithm::PUBLIC.to_vec(),
-                some => some.iter().map(|name| name.0).collect(),
+            algorithms: match self.signingalgorithms.as_deref() {
+                None | Some([]) => Algorithm::PUBLIC.to_vec(),
+                Some(some) => some.iter().map(|name| name.0).collect(),
             },
             auto_redirect: at.redirect(self.autoredirect, self.autoredirectpath)?,
         };
@@ -154,7 +154,7 @@ fn one_kind(document: &Node) -> Result<(), Problem> {
     match entries {
         [one, other, ..] => {
             let what = format!(
-                "expected exactly one kind, htpasswd, token or silly, found `{}` ({}) and `{}`",
+                "expected exactly one kind, htpasswd, token or silly, found both `{}` ({}) and `{}`",
                 one.key, one.origin, other.key
             );
             Err(Problem::new(&other.origin, "auth", what))

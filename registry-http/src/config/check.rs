@@ -5,27 +5,31 @@ use super::node::{Node, Value};
 use super::problem::Problem;
 use super::scalar;
 
-/// Looks at every key by the table of [`keys`]. The first that is refused is the error.
+/// Looks at every key by the table of [`keys`]. All that are refused are one error, so that whoever comes from elsewhere
+/// learns of them at once.
 pub(super) fn check(root: &Node, warnings: &mut Vec<Problem>) -> Result<(), Problem> {
-    section(root, root, &mut Vec::new(), warnings)
+    let mut found = Found { warnings, refusals: Vec::new() };
+    section(root, root, &mut Vec::new(), &mut found);
+    Problem::all(found.refusals)
 }
 
-fn section<'n>(
-    root: &Node,
-    node: &'n Node,
-    path: &mut Vec<&'n str>,
-    warnings: &mut Vec<Problem>,
-) -> Result<(), Problem> {
+struct Found<'w> {
+    warnings: &'w mut Vec<Problem>,
+    refusals: Vec<Problem>,
+}
+
+fn section<'n>(root: &Node, node: &'n Node, path: &mut Vec<&'n str>, found: &mut Found<'_>) {
     if !node.is_null() && !matches!(node.value, Value::Mapping(_)) {
         let what = format!("expected a section, found {}", node.kind());
-        return Err(Problem::new(&node.origin, path.join("."), what));
+        found.refusals.push(Problem::new(&node.origin, path.join("."), what));
     }
     for entry in node.entries() {
         path.push(&entry.key);
         match keys::place(path) {
-            Place::Section => section(root, &entry.node, path, warnings)?,
+            Place::Section => section(root, &entry.node, path, found),
             Place::Unknown => {
-                warnings.push(Problem::new(&entry.origin, path.join("."), unknown(path)));
+                let problem = Problem::new(&entry.origin, path.join("."), unknown(path));
+                found.warnings.push(problem);
             }
             Place::Row(row) if is_idle(row, &entry.node, root) => {}
             Place::Row(row) => {
@@ -33,17 +37,16 @@ fn section<'n>(
                 match row.fate {
                     Fate::InForce => {}
                     Fate::PassedOver(instead) => {
-                        warnings.push(problem(format!("passed over: {instead}")));
+                        found.warnings.push(problem(format!("passed over: {instead}")));
                     }
                     Fate::Refused(missing) => {
-                        return Err(problem(format!("refused, because {missing}")));
+                        found.refusals.push(problem(format!("refused, because {missing}")));
                     }
                 }
             }
         }
         path.pop();
     }
-    Ok(())
 }
 
 fn unknown(path: &[&str]) -> String {

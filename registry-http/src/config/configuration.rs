@@ -125,7 +125,7 @@ impl Configuration {
         let auth = sections.auth.resolve(document)?;
         let access = sections.access.resolve(document, auth.as_ref(), warnings)?;
         Ok(Self {
-            log: sections.log.resolve(sections.loglevel, file),
+            log: sections.log.resolve(sections.loglevel, document, file, warnings),
             storage: sections.storage.resolve(document, file, warnings)?,
             auth,
             access,
@@ -295,8 +295,10 @@ fn one_driver(document: &Node, file: Option<&Origin>) -> Result<(), Problem> {
     let mut chosen = entries.iter().filter(|entry| DRIVERS.contains(&entry.key.as_str()));
     match (chosen.next(), chosen.next(), file) {
         (Some(one), Some(other), _) => {
-            let what =
-                format!("{EXPECTED}, found `{}` ({}) and `{}`", one.key, one.origin, other.key);
+            let what = format!(
+                "{EXPECTED}, found both `{}` ({}) and `{}`",
+                one.key, one.origin, other.key
+            );
             Err(Problem::new(&other.origin, "storage", what))
         }
         (None, _, Some(file)) => {

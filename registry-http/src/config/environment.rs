@@ -4,6 +4,7 @@ use super::keys::{self, Place};
 use super::node::{Entry, Node, Value};
 use super::origin::Origin;
 use super::problem::Problem;
+use super::scalar;
 use super::yaml::{self, Quote};
 
 /// What the name of such a variable begins with.
@@ -26,7 +27,7 @@ pub(super) fn lay_over(
     mut variables: Vec<(String, String)>,
     warnings: &mut Vec<Problem>,
 ) -> Result<(), Problem> {
-    variables.sort();
+    variables.sort_by_cached_key(|(name, _)| order(name));
     for (name, text) in variables {
         let Some(path) = name.strip_prefix(PREFIX).filter(|_| name != PATH) else { continue };
         let origin = Origin::Environment(name.as_str().into());
@@ -43,10 +44,20 @@ pub(super) fn lay_over(
         let value = yaml::parse(&text, &origin, Quote::No)?;
         let key = path.join(".").to_lowercase();
         let problem = |what: String| Problem::new(&origin, key.clone(), what);
-        if text.trim().is_empty() && protects(root, &key) {
-            let what = "expected a value, found an empty variable over one that protects the registry; none or \
-                        false takes it away";
-            return Err(problem(what.to_owned()));
+        if let Some(found) = nothing(&text, &value) {
+            if let Some(protected) = protects(root, &key) {
+                let what = format!(
+                    "expected a value, found {found} over {protected}, which protects the registry; none or false takes \
+                     it away"
+                );
+                return Err(problem(what));
+            }
+            if !text.trim().is_empty() {
+                if section(&key).is_some() {
+                    return Err(problem(format!("expected a value, found {found}")));
+                }
+                warnings.push(problem(format!("nothing is set: expected a value, found {found}")));
+            }
         }
         match set(root, &path, 0, value, &origin) {
             Ok(()) => spell_out(root),
@@ -55,6 +66,21 @@ pub(super) fn lay_over(
         }
     }
     Ok(())
+}
+
+/// By their parts: a section before what lies in it, and the tenth element of a list behind the ninth.
+fn order(name: &str) -> Vec<Part> {
+    let part = |part: &str| match part.parse() {
+        Ok(index) => Part::Index(index),
+        Err(_) => Part::Name(part.to_owned()),
+    };
+    name.split('_').map(part).collect()
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Index(usize),
+    Name(String),
 }
 
 /// `storage: inmemory` and `auth: htpasswd` are short for a section with that one key.
@@ -77,24 +103,48 @@ pub(super) fn spell_out(root: &mut Node) {
     }
 }
 
-/// Does the document say something at this key without which access would be wider, or the mode another? Variables are
-/// often empty because what was to fill them in was not there.
-fn protects(root: &Node, key: &str) -> bool {
-    const PROTECTING: [&str; 8] = [
-        "access",
-        "auth",
-        "http.tls",
-        "middleware",
-        "policy",
-        "proxy",
-        "storage.maintenance.readonly",
-        "validation",
-    ];
-    let is_there = root.find(key).is_some_and(|entry| !entry.node.is_empty());
-    let is_below = |section: &str| {
-        key.strip_prefix(section).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    };
-    is_there && PROTECTING.into_iter().any(is_below)
+/// What was found in a variable that says nothing though it is there; none of one that says something, or says with a word
+/// that there is to be nothing.
+fn nothing(text: &str, value: &Node) -> Option<&'static str> {
+    match text.trim() {
+        "" => Some("an empty variable"),
+        // A comment, a tag, the beginning of a document.
+        text if value.is_null() && !scalar::is_null(text) => {
+            Some("text that is nothing to YAML, unless it stands in quotes")
+        }
+        _ => None,
+    }
+}
+
+/// Without what these say access would be wider, content less sure, or the mode another.
+const PROTECTING: [&str; 8] = [
+    "access",
+    "auth",
+    "http.tls",
+    "middleware",
+    "policy",
+    "proxy",
+    "storage.maintenance.readonly",
+    "validation",
+];
+
+/// The one of these that a key is, or lies in.
+fn section(key: &str) -> Option<&'static str> {
+    PROTECTING.into_iter().find(|section| is_within(key, section))
+}
+
+/// What the document says that protects the registry, at this key or below it. Variables are often empty because what was
+/// to fill them in was not there.
+fn protects<'k>(root: &Node, key: &'k str) -> Option<&'k str> {
+    let is_there = |key: &str| root.find(key).is_some_and(|entry| !entry.node.is_empty());
+    if section(key).is_some() {
+        return Some(key).filter(|key| is_there(key));
+    }
+    PROTECTING.into_iter().find(|section| is_within(section, key) && is_there(section))
+}
+
+fn is_within(key: &str, section: &str) -> bool {
+    key.strip_prefix(section).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// Why a variable has no place.
@@ -136,7 +186,9 @@ fn set(
             let index = name.parse::<usize>().ok().filter(|index| *index <= length);
             let Some(index) = index else {
                 let what = "expected the index of an element";
-                return Err(Misfit::Index(format!("{what}, 0 to {length}, found `{name:.80}`")));
+                return Err(Misfit::Index(format!(
+                    "{what}, 0 to {length}, found the name `{name:.80}`"
+                )));
             };
             if index == length {
                 items.push(Node::null(origin.clone()));
@@ -335,6 +387,75 @@ mod tests {
     }
 
     #[test]
+    fn the_tenth_element_of_a_list_comes_after_the_ninth() {
+        let names: Vec<String> =
+            (0..12).map(|at| format!("REGISTRY_NOTIFICATIONS_ENDPOINTS_{at}_NAME")).collect();
+        let variables: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "x")).collect();
+        assert_eq!(laid("", &variables).unwrap().0.len(), 12);
+    }
+
+    /// What was to fill them in was not there, or was no YAML.
+    #[test]
+    fn a_variable_that_says_nothing_takes_no_protection_away() {
+        for (file, name, key) in [
+            ("access: {rules: [{who: x}]}", "REGISTRY_ACCESS_RULES", "access.rules"),
+            ("auth: {htpasswd: {path: p}}", "REGISTRY_AUTH_HTPASSWD_PATH", "auth.htpasswd.path"),
+            ("auth: {htpasswd: {path: p}}", "REGISTRY_AUTH", "auth"),
+            ("http: {addr: ':1', tls: {clientcas: [c]}}", "REGISTRY_HTTP", "http.tls"),
+            ("http: {tls: {clientcas: [c]}}", "REGISTRY_HTTP_TLS", "http.tls"),
+            (
+                "storage: {maintenance: {readonly: {enabled: true}}}",
+                "REGISTRY_STORAGE_MAINTENANCE",
+                "storage.maintenance.readonly",
+            ),
+            (
+                "storage: {maintenance: {readonly: {enabled: true}}}",
+                "REGISTRY_STORAGE",
+                "storage.maintenance.readonly",
+            ),
+            ("middleware: {storage: [{name: x}]}", "REGISTRY_MIDDLEWARE", "middleware"),
+            (
+                "policy: {repository: {classes: [image]}}",
+                "REGISTRY_POLICY_REPOSITORY",
+                "policy.repository",
+            ),
+            ("proxy: {remoteurl: 'https://a'}", "REGISTRY_PROXY_REMOTEURL", "proxy.remoteurl"),
+            (
+                "validation: {manifests: {urls: {deny: [x]}}}",
+                "REGISTRY_VALIDATION_MANIFESTS",
+                "validation.manifests",
+            ),
+        ] {
+            for text in ["", " ", "#hunter2", "!hunter2", "---", "# a\n# b"] {
+                let line = laid(file, &[(name, text)]).unwrap_err();
+                assert!(line.contains(&format!(" over {key}, which protects")), "{line}");
+                assert!(line.starts_with(&format!("{name}: ")), "{line}");
+                assert!(!line.contains("hunter2"), "{line}");
+            }
+            for text in ["~", "null", " Null ", "NULL"] {
+                laid(file, &[(name, text)]).unwrap();
+            }
+        }
+        // Over nothing, an empty one is nothing; a text that is one by mistake was meant to be something.
+        laid("", &[("REGISTRY_AUTH", "")]).unwrap();
+        let line = laid("", &[("REGISTRY_AUTH", "#hunter2")]).unwrap_err();
+        assert!(line.contains("in quotes") && !line.contains("hunter2"), "{line}");
+    }
+
+    #[test]
+    fn a_variable_whose_text_is_nothing_by_mistake_is_told_of() {
+        let (lines, warnings) = laid("", &[("REGISTRY_HTTP_SECRET", "#hunter2")]).unwrap();
+        assert_eq!(lines, ["http.secret="]);
+        assert_eq!(
+            warnings,
+            [
+                "REGISTRY_HTTP_SECRET: http.secret: nothing is set: expected a value, found text that is nothing to YAML, \
+              unless it stands in quotes"
+            ]
+        );
+    }
+
+    #[test]
     fn a_variable_that_names_no_section_is_passed_over_and_told_of() {
         // Kubernetes sets these where a service is called `registry`.
         for name in
@@ -368,7 +489,7 @@ mod tests {
                 "REGISTRY_NOTIFICATIONS_ENDPOINTS_1_NAME",
                 "hunter2",
                 "REGISTRY_NOTIFICATIONS_ENDPOINTS_1_NAME: notifications.endpoints.1.name: expected the index of \
-                 an element, 0 to 0, found `1`",
+                 an element, 0 to 0, found the name `1`",
             ),
             (
                 "",

@@ -15,6 +15,7 @@ use super::origin::Origin;
 use super::problem::Problem;
 use super::secret::Secret;
 use super::tls;
+use crate::host::is_host;
 use crate::options::Locations;
 use crate::serve::tls::TlsOptions;
 
@@ -116,6 +117,10 @@ impl Section {
             }
         };
         let http2 = !self.http2.disabled.unwrap_or(false);
+        if !http2 && self.h2c.enabled == Some(true) {
+            let what = "passed over: there is no HTTP/2 while http.http2.disabled is true";
+            warnings.push(at.problem("h2c.enabled", what));
+        }
         Ok(Http {
             address,
             socket,
@@ -210,10 +215,11 @@ fn headers(
     warnings: &mut Vec<Problem>,
 ) -> Result<HeaderMap, Problem> {
     let mut headers = HeaderMap::new();
-    let section = document.find("http.headers").map(|entry| &entry.node);
+    let section = document.find("http.headers").map_or(&[][..], |entry| entry.node.entries());
+    let origins: BTreeMap<&str, &Origin> =
+        section.iter().map(|entry| (entry.key.as_str(), &entry.node.origin)).collect();
     for (name, values) in said {
-        let entry = section.and_then(|section| section.entry(&name));
-        let origin = &entry.expect("it was read from there").node.origin;
+        let origin = origins[name.as_str()];
         let problem = |what: String| Problem::new(origin, format!("http.headers.{name}"), what);
         let Ok(key) = HeaderName::try_from(name.as_str()) else {
             return Err(problem("expected the name of a header, found another form".to_owned()));
@@ -229,7 +235,9 @@ fn headers(
                     "expected the value of a header, found one with a line break or the like";
                 return Err(problem(what.to_owned()));
             };
-            headers.append(key.clone(), value);
+            if headers.try_append(key.clone(), value).is_err() {
+                return Err(problem("expected fewer headers, found too many".to_owned()));
+            }
         }
     }
     Ok(headers)
@@ -240,11 +248,8 @@ fn base(host: &str) -> Result<String, String> {
     let behind = host.strip_prefix("http://").or_else(|| host.strip_prefix("https://"));
     let good = behind.is_some_and(|behind| {
         let (authority, path) = behind.split_at(behind.find('/').unwrap_or(behind.len()));
-        !authority.is_empty()
-            && authority
-                .bytes()
-                .all(|byte| byte.is_ascii_graphic() && !b"@?#\\\"<>".contains(&byte))
-            && (path.is_empty() || is_path(path))
+        is_host(authority)
+            && (path.trim_end_matches('/').is_empty() || is_path(path.trim_end_matches('/')))
     });
     if good {
         return Ok(host.trim_end_matches('/').to_owned());
@@ -252,10 +257,13 @@ fn base(host: &str) -> Result<String, String> {
     Err("expected an address such as https://registry.example.com, found another form".to_owned())
 }
 
-/// What can stand in front of `/v2/` and in a header as it is.
+/// What can stand in front of `/v2/` and in a header as it is. Two slashes at its beginning would be a host's, and clients
+/// go up at two points.
 fn is_path(path: &str) -> bool {
     let fine = |byte: u8| byte.is_ascii_graphic() && !b"?#\\\"<>^`{|}".contains(&byte);
-    path.starts_with('/') && path.bytes().all(fine)
+    let is_segment =
+        |segment: &str| !matches!(segment, "" | "." | "..") && segment.bytes().all(fine);
+    path.strip_prefix('/').is_some_and(|path| path.split('/').all(is_segment))
 }
 
 /// An empty string says nothing, as in Distribution.

@@ -2,8 +2,13 @@
 
 use std::fmt;
 
+use super::Loaded;
+use super::configuration::Configuration;
+use super::go_duration::GoDuration;
 use super::node::{Entry, Node, Value};
 use super::origin::Origin;
+use super::problem::Problem;
+use super::scalar;
 use super::shapes::{self, Described, Otherwise, Shape};
 
 const HIDDEN: &str = "(hidden)";
@@ -23,32 +28,85 @@ pub struct InForce {
     pub value: String,
     /// Where it was said. `None`: nowhere, and it is the default.
     pub origin: Option<Origin>,
+    /// Why what was said does not count, or not as it stands there.
+    pub note: Option<String>,
 }
 
 impl fmt::Display for InForce {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { key, value, origin } = self;
+        let Self { key, value, origin, note } = self;
         // What is copied into a line stays in it.
         let value = value.replace(char::is_control, " ");
         let space = if value.is_empty() { "" } else { " " };
         match origin {
-            Some(origin) => write!(f, "{key}:{space}{value}  # {origin}"),
-            None => write!(f, "{key}:{space}{value}  # default"),
+            Some(origin) => write!(f, "{key}:{space}{value}  # {origin}")?,
+            None => write!(f, "{key}:{space}{value}  # default")?,
         }
+        note.as_ref().map_or(Ok(()), |note| write!(f, ", {note}"))
     }
 }
 
-/// Every key that counts in `document`, in the order of the table.
-pub(super) fn list(document: &Node, has_file: bool) -> Vec<InForce> {
+/// Every key that counts in a document, in the order of the table, and what is told of those that do not.
+pub(super) fn list(loaded: &Loaded) -> Vec<InForce> {
+    let document = &loaded.document;
     let mut lines = Vec::new();
     for row in shapes::TABLE {
         let Some(key) = chosen(document, row.key) else { continue };
         match document.find(&key).filter(|entry| is_said(row, entry)) {
-            Some(entry) => said(row, key, entry, &mut lines),
-            None => lines.extend(unsaid(row, key, has_file)),
+            Some(entry) => said(row, key, entry, &loaded.warnings, &mut lines),
+            None => lines.extend(unsaid(row, key, loaded.has_file)),
         }
     }
+    for line in &mut lines {
+        resolve(line, &loaded.configuration);
+        let told = loaded.warnings.iter().filter(|warning| warning.key() == line.key);
+        // At whatever is passed over it is said.
+        line.note = told
+            .map(Problem::what)
+            .find(|what| what.starts_with("passed over"))
+            .or(line.note.take());
+    }
     lines
+}
+
+/// Puts what holds in the place of a value that does not hold as it was said.
+fn resolve(line: &mut InForce, configuration: &Configuration) {
+    let name = line.key.rsplit('.').next().unwrap_or_default();
+    let number = scalar::integer(&line.value);
+    let span = GoDuration::try_from(line.value.trim_matches('"').to_owned());
+    let is_none = || span.as_ref().is_ok_and(|span| span.0.is_zero());
+    let is_check = line.key.starts_with("health.");
+    let is_endpoint = line.key.starts_with("notifications.endpoints");
+    let (holds, note) = match (line.key.as_str(), name) {
+        ("catalog.maxentries", _) if number.is_some_and(|it| it <= 0) => ("1000", "the default"),
+        ("tags.maxtags", _) if number.is_some_and(|it| it <= 0) => ("1000", "the default"),
+        (_, "interval" | "timeout") if is_check && is_none() => ("10s", "the default"),
+        (_, "threshold") if is_check && number.is_some_and(|it| it < 0) => ("0", "the default"),
+        (_, "statuscode") if is_check && number == Some(0) => ("200", "the default"),
+        (_, "timeout" | "backoff") if is_endpoint && is_none() => ("1s", "the default"),
+        (_, "threshold") if is_endpoint && number.is_some_and(|it| it <= 0) => {
+            ("10", "the default")
+        }
+        ("http.draintimeout", _) if is_none() => ("(as long as requests take)", "the default"),
+        ("storage.maintenance.uploadpurging.enabled", _)
+            if scalar::boolean(&line.value) == Some(true)
+                && !configuration.storage.purging.enabled =>
+        {
+            ("false", "because dryrun is true")
+        }
+        ("http.h2c.enabled", _)
+            if scalar::boolean(&line.value) == Some(true) && !configuration.http.h2c =>
+        {
+            ("false", "because http.http2.disabled is true")
+        }
+        _ => return,
+    };
+    let instead = line.origin.is_some().then(|| format!("{note} in place of {}", line.value));
+    line.note = Some(match note {
+        "the default" => instead.unwrap_or_else(|| note.to_owned()),
+        note => note.to_owned(),
+    });
+    line.value = holds.to_owned();
 }
 
 /// The key by the name that the document has for its section; none if another is chosen in its place.
@@ -76,8 +134,14 @@ fn begins(key: &str, section: &str) -> bool {
     key.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'))
 }
 
+/// An empty string says nothing where it is taken at all, but for a secret: it may have been meant to be one.
 fn is_said(row: &Described, entry: &Entry) -> bool {
-    row.shape == Shape::Choice || !entry.node.is_null()
+    let is_empty = entry.node.scalar().is_some_and(|it| it.text.is_empty());
+    match row.shape {
+        Shape::Choice => true,
+        Shape::Secret => !entry.node.is_null(),
+        _ => !is_empty && !entry.node.is_null(),
+    }
 }
 
 fn unsaid(row: &Described, key: String, has_file: bool) -> Option<InForce> {
@@ -92,13 +156,19 @@ fn unsaid(row: &Described, key: String, has_file: bool) -> Option<InForce> {
         }
         Otherwise::Nothing => return None,
     };
-    Some(InForce { key, value: value.to_owned(), origin: None })
+    Some(InForce { key, value: value.to_owned(), origin: None, note: None })
 }
 
-fn said(row: &Described, key: String, entry: &Entry, lines: &mut Vec<InForce>) {
+fn said(
+    row: &Described,
+    key: String,
+    entry: &Entry,
+    warnings: &[Problem],
+    lines: &mut Vec<InForce>,
+) {
     let node = &entry.node;
     let mut line = |key: String, value: String, origin: &Origin| {
-        lines.push(InForce { key, value, origin: Some(origin.clone()) });
+        lines.push(InForce { key, value, origin: Some(origin.clone()), note: None });
     };
     match row.shape {
         Shape::Secret if node.is_empty() => line(key, "\"\"".to_owned(), &node.origin),
@@ -116,8 +186,30 @@ fn said(row: &Described, key: String, entry: &Entry, lines: &mut Vec<InForce>) {
             }
             _ => line(key, "[]".to_owned(), &node.origin),
         },
+        Shape::Headers | Shape::Suites => {
+            let value = flow(&without_passed_over(node, &key, warnings));
+            line(key, value, &node.origin);
+        }
         _ => line(key, flow(node), &node.origin),
     }
+}
+
+/// Without the entries of a section, or the words of a list, that are told of as passed over.
+fn without_passed_over(node: &Node, key: &str, warnings: &[Problem]) -> Node {
+    let mut node = node.clone();
+    let is_told = |key: &str, begin: &str| {
+        warnings.iter().any(|it| it.key() == key && it.what().starts_with(begin))
+    };
+    match &mut node.value {
+        Value::Mapping(entries) => {
+            entries.retain(|it| !is_told(&format!("{key}.{}", it.key), "passed over"));
+        }
+        Value::Sequence(items) => items.retain(|it| {
+            !it.scalar().is_some_and(|it| is_told(key, &format!("`{}` is passed over", it.text)))
+        }),
+        Value::Scalar(_) => {}
+    }
+    node
 }
 
 /// A value on one line.

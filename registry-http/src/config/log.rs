@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::node::Node;
 use super::origin::Origin;
+use super::problem::Problem;
 
 /// `log`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -65,7 +67,17 @@ struct AccessLogSection {
 
 impl Section {
     /// `old` is the key that `log.level` had before.
-    pub(super) fn resolve(self, old: Option<LogLevel>, file: Option<&Origin>) -> Log {
+    pub(super) fn resolve(
+        self,
+        old: Option<LogLevel>,
+        document: &Node,
+        file: Option<&Origin>,
+        warnings: &mut Vec<Problem>,
+    ) -> Log {
+        if let (Some(_), Some(_), Some(entry)) = (self.level, old, document.entry("loglevel")) {
+            let what = "passed over: log.level counts";
+            warnings.push(Problem::new(&entry.origin, "loglevel", what));
+        }
         let fields = self.fields.unwrap_or_default().into_iter();
         Log {
             level: self.level.or(old),

@@ -27,6 +27,7 @@ mod nearest;
 mod node;
 mod notifications;
 mod origin;
+mod paths;
 mod problem;
 mod s3;
 mod said;
@@ -88,7 +89,7 @@ impl Loaded {
 
     /// Every key that counts, with its value and where that comes from; secrets are hidden. Flags are not in it.
     pub fn in_force(&self) -> Vec<InForce> {
-        in_force::list(&self.document, self.has_file)
+        in_force::list(self)
     }
 }
 
@@ -136,6 +137,7 @@ fn load(
     environment::spell_out(&mut document);
     environment::lay_over(&mut document, variables, &mut warnings)?;
     check::check(&document, &mut warnings)?;
+    paths::check(&document)?;
     let configuration =
         Configuration::of(&document, file.map(|(_, source)| source), &mut warnings)?;
     Ok(Loaded { configuration, warnings, document, has_file: file.is_some() })

@@ -135,7 +135,7 @@ pub(super) struct Section {
     v4auth: Option<Switch>,
 }
 
-const STORAGE_CLASSES: &[&str] = &[
+pub(super) const STORAGE_CLASSES: &[&str] = &[
     "NONE",
     "STANDARD",
     "REDUCED_REDUNDANCY",
@@ -147,7 +147,7 @@ const STORAGE_CLASSES: &[&str] = &[
     "EXPRESS_ONEZONE",
 ];
 
-const ACLS: &[&str] = &[
+pub(super) const ACLS: &[&str] = &[
     "private",
     "public-read",
     "public-read-write",

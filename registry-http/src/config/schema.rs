@@ -3,11 +3,13 @@
 use serde_json::{Map, Value, json};
 
 use super::keys::{self, Fate, Idle, Known};
-use super::shapes::{self, Described, Otherwise, Shape};
+use super::shapes::{self, Described, Else, Least, Otherwise, Shape};
+use crate::serve::tls::CipherSuite;
 
-/// A schema of draft 2020-12 for `config.yml`, as YAML 1.1 reads it: it refuses what keeps the registry from starting,
-/// as far as that lies in a single key, and takes what is only told of, such as unknown keys. What is passed over is
-/// `deprecated`, and says what holds instead.
+/// A schema of draft 2020-12 for `config.yml`, as YAML 1.1 reads it. It takes whatever the registry starts with, unknown
+/// keys and what is passed over among it, which is `deprecated` and says what holds instead. It refuses most of what keeps
+/// the registry from starting and lies in one key: not what depends on others, nor what stands in the elements of a list,
+/// nor all that is asked of an address or of a span of time. `config check` knows all of it.
 pub fn schema() -> Value {
     let mut root = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -35,6 +37,8 @@ pub fn schema() -> Value {
     properties["storage"] = json!({"anyOf": [{"enum": ["filesystem", "inmemory"]}, storage]});
     let auth = &mut properties["auth"];
     auth["maxProperties"] = json!(1);
+    // That it is there is all that counts.
+    auth["properties"]["none"] = json!({});
     for (kind, needs) in [
         ("htpasswd", &["realm", "path"][..]),
         ("silly", &["realm", "service"]),
@@ -45,7 +49,42 @@ pub fn schema() -> Value {
     }
     let auth = auth.take();
     properties["auth"] = json!({"anyOf": [{"enum": ["none", null]}, auth]});
+    let tokens = &mut properties["access"]["properties"]["tokens"];
+    tokens["required"] = json!(["key"]);
+    tokens["type"] = json!("object");
+    listening(&mut properties["http"]);
+    versions(&mut properties["http"]["properties"]["tls"]);
     root
+}
+
+/// An address, or the path of a socket.
+fn listening(http: &mut Value) {
+    http["if"] = json!({"required": ["net"], "properties": {"net": {"const": "unix"}}});
+    let path = shape(Shape::Path(Least::There));
+    http["then"] = json!({"required": ["addr"], "properties": {"addr": path}});
+    http["else"] = json!({"properties": {"addr": shape(Shape::Address)}});
+}
+
+/// What TLS is spoken with is looked at where there is any, and suites where there is a choice.
+fn versions(tls: &mut Value) {
+    let has_certificate = json!({
+        "type": "object",
+        "required": ["certificate"],
+        "properties": {"certificate": {"not": {"enum": [null, ""]}}},
+    });
+    let is_chosen = json!({"properties": {"minimumtls": {"not": {"const": "tls1.3"}}}});
+    let minimum = tls["properties"]["minimumtls"].take();
+    let suites = tls["properties"]["ciphersuites"].take();
+    tls["properties"]["minimumtls"] = shape(Shape::Text);
+    tls["properties"]["minimumtls"]["default"] = minimum["default"].clone();
+    tls["properties"]["ciphersuites"] = texts();
+    tls["allOf"] = json!([
+        {"if": has_certificate, "then": {"properties": {"minimumtls": minimum}}},
+        {
+            "if": {"allOf": [has_certificate, is_chosen]},
+            "then": {"properties": {"ciphersuites": suites}},
+        },
+    ]);
 }
 
 /// Puts the schema of a key where its sections are, which are made.
@@ -84,31 +123,43 @@ fn idle(idle: Idle) -> Map<String, Value> {
     let schema = match idle {
         Idle::Never => json!({"not": {}}),
         Idle::Values(words) => {
-            let nothing = [json!(null), json!(""), json!([]), json!({})];
             let words = words.iter().map(|word| match *word {
                 "true" => json!(true),
                 "false" => json!(false),
                 word => json!(word),
             });
-            json!({"enum": nothing.into_iter().chain(words).collect::<Vec<_>>()})
+            json!({"enum": nothing().into_iter().chain(words).collect::<Vec<_>>()})
         }
-        Idle::Disabled => json!({
-            "type": ["array", "null"],
-            "items": {"required": ["disabled"], "properties": {"disabled": {"const": true}}},
-        }),
+        Idle::Disabled => json!({"anyOf": [
+            {"enum": nothing()},
+            {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["disabled"],
+                    "properties": {"disabled": {"const": true}},
+                },
+            },
+        ]}),
         // That lies in another key.
         Idle::Unvalidated => json!({}),
-        Idle::NotEnabled => json!({
-            "type": ["object", "null"],
-            "properties": {"enabled": {"const": false}},
-            "if": {"minProperties": 1},
-            "then": {"required": ["enabled"]},
-        }),
+        Idle::NotEnabled => json!({"anyOf": [
+            {"enum": nothing()},
+            {
+                "type": "object",
+                "required": ["enabled"],
+                "properties": {"enabled": {"const": false}},
+            },
+        ]}),
     };
     match schema {
         Value::Object(schema) => schema,
         _ => Map::new(),
     }
+}
+
+fn nothing() -> Vec<Value> {
+    vec![json!(null), json!(""), json!([]), json!({})]
 }
 
 fn in_force(row: &Described) -> Value {
@@ -127,20 +178,35 @@ fn in_force(row: &Described) -> Value {
 fn value(shape: Shape, text: &str) -> Option<Value> {
     Some(match shape {
         Shape::Boolean | Shape::Switch => json!(text == "true"),
-        Shape::Integer | Shape::Number => json!(text.parse::<i64>().ok()?),
-        Shape::Text | Shape::Duration | Shape::Version => json!(text.trim_matches('"')),
-        Shape::Sections(_) => json!([]),
+        Shape::Integer(_) | Shape::Number(..) => json!(text.parse::<i64>().ok()?),
+        Shape::Text
+        | Shape::Needed
+        | Shape::Like(..)
+        | Shape::Path(_)
+        | Shape::Address
+        | Shape::Listening
+        | Shape::Exact(_)
+        | Shape::Duration
+        | Shape::Span
+        | Shape::Version => json!(text.trim_matches('"')),
+        Shape::Sections(_) | Shape::Paths => json!([]),
         Shape::Fields | Shape::Headers => json!({}),
-        Shape::Secret | Shape::Word(_) | Shape::Texts | Shape::TextOrSections | Shape::Choice => {
-            return None;
-        }
+        Shape::Secret
+        | Shape::Word(_)
+        | Shape::Exacts(_)
+        | Shape::Suites
+        | Shape::TextOrSections
+        | Shape::Choice => return None,
     })
 }
+
+const SINGLE: [&str; 5] = ["string", "number", "boolean", "integer", "null"];
 
 fn shape(shape: Shape) -> Value {
     const SWITCHES: &str =
         "^(0|1|[tTfF]|[yYnN]|[tT]rue|TRUE|[fF]alse|FALSE|[yY]es|YES|[nN]o|NO|[oO]n|ON|[oO]ff|OFF)$";
-    const SINGLE: [&str; 5] = ["string", "number", "boolean", "integer", "null"];
+    const SPAN: &str = "(([0-9]+\\.?[0-9]*|\\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$";
+    const ADDRESS: &str = "^(([^:/@\\[\\]\\s]*|\\[[0-9A-Fa-f:.]+\\]):[0-9]{1,}|)$";
     match shape {
         Shape::Version => json!({"enum": [0.1, "0.1"]}),
         Shape::Boolean => json!({"type": ["boolean", "null"]}),
@@ -149,22 +215,48 @@ fn shape(shape: Shape) -> Value {
             {"enum": [0, 1]},
             {"type": "string", "pattern": SWITCHES},
         ]}),
-        Shape::Integer => json!({"type": ["integer", "null"]}),
-        Shape::Number => json!({"anyOf": [
-            {"type": ["integer", "null"], "minimum": 0},
+        Shape::Integer(i64::MIN) => json!({"type": ["integer", "null"]}),
+        Shape::Integer(least) => json!({"type": ["integer", "null"], "minimum": least}),
+        Shape::Number(least, most) => json!({"anyOf": [
+            {"type": ["integer", "null"], "minimum": least, "maximum": most},
             {"type": "string", "pattern": "^\\+?[0-9][0-9A-Fa-f_xXbBoO]*$"},
         ]}),
         Shape::Text => json!({"type": SINGLE}),
+        Shape::Needed => json!({
+            "type": ["string", "number", "boolean", "integer"],
+            "pattern": "^[^\\x00-\\x1f\\x7f]+$",
+        }),
+        Shape::Like(pattern, Else::Single) => json!({"type": SINGLE, "pattern": pattern}),
+        Shape::Like(pattern, Else::Nothing) => {
+            json!({"type": ["string", "null"], "pattern": pattern})
+        }
+        Shape::Path(least) => path(least),
+        Shape::Paths => json!({"type": ["array", "null"], "items": path(Least::Empty)}),
+        Shape::Address => json!({"type": ["string", "null"], "pattern": ADDRESS}),
+        Shape::Listening => json!({"type": SINGLE}),
         Shape::Secret => json!({"type": SINGLE, "writeOnly": true}),
         Shape::Duration => json!({"anyOf": [
             {"enum": [null, 0, "0"]},
-            {"type": "string", "pattern": "^\\+?(([0-9]+\\.?[0-9]*|\\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$"},
+            {"type": "string", "pattern": format!("^\\+?{SPAN}")},
         ]}),
+        // Some digit of it is not zero.
+        Shape::Span => json!({
+            "type": ["string", "null"],
+            "pattern": format!("^(?=.*[1-9])\\+?{SPAN}"),
+        }),
         Shape::Word(words) => {
             let words: Vec<String> = words.iter().map(|word| any_case(word)).collect();
             json!({"type": ["string", "null"], "pattern": format!("^({})$", words.join("|"))})
         }
-        Shape::Texts => json!({"type": ["array", "null"], "items": {"type": SINGLE}}),
+        Shape::Exact(words) => {
+            let words = words.iter().map(|word| json!(word));
+            let words: Vec<Value> = [json!(null), json!("")].into_iter().chain(words).collect();
+            json!({"enum": words})
+        }
+        Shape::Exacts(words) => json!({"type": ["array", "null"], "items": {"enum": words}}),
+        Shape::Suites => {
+            json!({"type": ["array", "null"], "items": {"enum": CipherSuite::names()}})
+        }
         Shape::TextOrSections => json!({"anyOf": [
             {"type": SINGLE},
             {"type": "array", "items": {"type": ["object", "null"]}},
@@ -182,6 +274,21 @@ fn shape(shape: Shape) -> Value {
             json!({"type": ["array", "null"], "items": {"type": ["object", "null"]}})
         }
     }
+}
+
+/// A path, in one line, and nothing that a file begins with.
+fn path(least: Least) -> Value {
+    let mut types = vec!["string", "number", "boolean", "integer"];
+    if least != Least::There {
+        types.push("null");
+    }
+    let some = if least == Least::Empty { "*" } else { "+" };
+    let pattern = format!("^(?!.*-----BEGIN)(?!\\s*\\{{)[^\\x00-\\x1f\\x7f]{some}$");
+    json!({"type": types, "pattern": pattern})
+}
+
+fn texts() -> Value {
+    json!({"type": ["array", "null"], "items": {"type": SINGLE}})
 }
 
 /// A pattern for a word in letters of any case.

@@ -76,7 +76,7 @@ impl Section {
             key,
             minimum,
             cipher_suites: cipher_suites(&at, suites, minimum, warnings)?,
-            clients: clients(&at, clientauth.as_deref(), authorities)?,
+            clients: clients(&at, clientauth.as_deref(), authorities, warnings)?,
             http2,
         }))
     }
@@ -103,6 +103,7 @@ fn clients(
     at: &At<'_>,
     word: Option<&str>,
     authorities: Vec<PathBuf>,
+    warnings: &mut Vec<Problem>,
 ) -> Result<ClientAuth, Problem> {
     let none = authorities.is_empty();
     let auth = match word {
@@ -122,6 +123,11 @@ fn clients(
     if none && matches!(auth, ClientAuth::VerifyIfGiven(_) | ClientAuth::Require(_)) {
         let what = "expected the authorities to verify by in http.tls.clientcas, found none";
         return Err(at.problem("clientauth", what));
+    }
+    if !none && matches!(auth, ClientAuth::Request | ClientAuth::RequireAny) {
+        let what = "passed over: with this clientauth nobody's certificate is verified, and anybody can make one; expected \
+                    require-and-verify-client-cert or verify-client-cert-if-given";
+        warnings.push(at.problem("clientcas", what));
     }
     Ok(auth)
 }

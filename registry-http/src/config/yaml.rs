@@ -7,6 +7,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 use super::node::{Entry, Node, Scalar, Value};
 use super::origin::Origin;
 use super::problem::Problem;
+use super::scalar;
 
 /// How deep sections and lists may lie in each other. A configuration has a few levels; recursion has to end.
 const DEPTH: usize = 64;
@@ -23,25 +24,40 @@ pub(super) enum Quote {
     No,
 }
 
-/// The first document of `text`; nothing if there is none. Any further one is passed over, as yaml.v2 does.
+/// The document of `text`; nothing if there is none. A second one with something in it is an error: yaml.v2 passes it over
+/// without a word, and with it whatever it says of who is let in.
 ///
 /// A key that stands twice in a section is an error: which of two counts differs between Distribution's sections.
 pub(super) fn parse(text: &str, source: &Origin, quote: Quote) -> Result<Node, Problem> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut builder =
         Builder { source, open: Vec::new(), anchors: HashMap::new(), left: VALUES, root: None };
+    let mut is_over = false;
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| {
             let at = source.at_line(error.marker().line().max(1));
             let why = if quote == Quote::Yes { error.info() } else { "it cannot be parsed" };
             Problem::general(Some(at), format!("expected YAML, found text that is none: {why}"))
         })?;
-        if matches!(event, Event::DocumentEnd) {
-            break;
+        is_over |= matches!(event, Event::DocumentEnd);
+        if is_over && says_something(&event) {
+            let what = "expected one document, found a second one behind `---`";
+            return Err(Problem::general(Some(source.at_line(span.start.line().max(1))), what));
         }
-        builder.take(event, span)?;
+        if !is_over {
+            builder.take(event, span)?;
+        }
     }
     Ok(builder.root.unwrap_or_else(|| Node::null(source.at_line(1))))
+}
+
+/// Whether there is more in a document than nothing.
+fn says_something(event: &Event<'_>) -> bool {
+    match event {
+        Event::Scalar(text, style, ..) => *style != ScalarStyle::Plain || !scalar::is_null(text),
+        Event::SequenceStart(..) | Event::MappingStart(..) | Event::Alias(_) => true,
+        _ => false,
+    }
 }
 
 struct Builder<'o> {
@@ -58,6 +74,8 @@ struct Open {
     node: Node,
     /// In a section, the key whose value comes next.
     key: Option<(Scalar, Origin)>,
+    /// In a section, its keys so far, each with its place among the entries.
+    known: HashMap<String, usize>,
     /// In a section, what `<<` takes in.
     merged: Vec<Node>,
 }
@@ -79,7 +97,7 @@ impl Builder<'_> {
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let ended = self.open.pop().expect("the parser ends what it began");
-                let node = merge(ended.node, ended.merged)?;
+                let node = merge(ended.node, ended.known, ended.merged)?;
                 self.place(ended.anchor, node)
             }
             Event::Alias(anchor) => {
@@ -103,7 +121,7 @@ impl Builder<'_> {
             let what = format!("expected at most {DEPTH} levels, found more");
             return Err(Problem::general(Some(node.origin), what));
         }
-        self.open.push(Open { anchor, node, key: None, merged: Vec::new() });
+        self.open.push(Open { anchor, node, key: None, known: HashMap::new(), merged: Vec::new() });
         Ok(())
     }
 
@@ -122,11 +140,29 @@ impl Builder<'_> {
             Value::Mapping(entries) => match around.key.take() {
                 None => around.key = Some(key(node)?),
                 Some((key, _)) if key.plain && key.text == "<<" => around.merged.push(node),
-                Some((key, origin)) => insert(entries, key.text, origin, node)?,
+                Some((key, origin)) => {
+                    let inserted = insert(entries, &mut around.known, key.text, origin, node);
+                    return inserted.map_err(|problem| problem.below(&self.section()));
+                }
             },
             Value::Scalar(_) => unreachable!("only sections and lists are begun"),
         }
         Ok(())
+    }
+
+    /// The path of the section that is being read, such as `notifications.endpoints[0]`.
+    fn section(&self) -> String {
+        let mut path = String::new();
+        let around = self.open.len().saturating_sub(1);
+        for open in &self.open[..around] {
+            match (&open.node.value, &open.key) {
+                (Value::Sequence(items), _) => path.push_str(&format!("[{}]", items.len())),
+                (_, Some((key, _))) if path.is_empty() => path.push_str(&key.text),
+                (_, Some((key, _))) => path.push_str(&format!(".{}", key.text)),
+                (_, None) => {}
+            }
+        }
+        path
     }
 
     fn count(&mut self, node: &Node) -> Result<(), Problem> {
@@ -162,13 +198,14 @@ fn key(node: Node) -> Result<(Scalar, Origin), Problem> {
 
 fn insert(
     entries: &mut Vec<Entry>,
+    known: &mut HashMap<String, usize>,
     key: String,
     origin: Origin,
     node: Node,
 ) -> Result<(), Problem> {
-    if let Some(first) = entries.iter().find(|entry| entry.key == key) {
-        let what =
-            format!("expected the key once in its section, found it at {} too", first.origin);
+    if let Some(first) = known.insert(key.clone(), entries.len()) {
+        let first = &entries[first].origin;
+        let what = format!("expected the key once in its section, found it at {first} too");
         return Err(Problem::new(&origin, key, what));
     }
     entries.push(Entry { key, origin, node });
@@ -178,7 +215,11 @@ fn insert(
 /// What `<<` takes in has no say where the section itself has one.
 ///
 /// What is no section is refused: passed over, it would leave what it was meant for, such as `auth`, empty.
-fn merge(mut node: Node, merged: Vec<Node>) -> Result<Node, Problem> {
+fn merge(
+    mut node: Node,
+    mut known: HashMap<String, usize>,
+    merged: Vec<Node>,
+) -> Result<Node, Problem> {
     let Value::Mapping(entries) = &mut node.value else { return Ok(node) };
     for source in merged {
         let sections = match source.value {
@@ -190,7 +231,7 @@ fn merge(mut node: Node, merged: Vec<Node>) -> Result<Node, Problem> {
             return Err(Problem::general(Some(other.origin.clone()), what));
         }
         for entry in sections.iter().flat_map(Node::entries) {
-            if entries.iter().all(|known| known.key != entry.key) {
+            if known.insert(entry.key.clone(), entries.len()).is_none() {
                 entries.push(entry.clone());
             }
         }
@@ -246,8 +287,16 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_document_counts() {
-        assert!(read("a: 1\n---\nb: 2\n").entry("b").is_none());
+    fn there_is_one_document() {
+        for text in ["a: 1\n---\n", "---\na: 1\n...\n", "a: 1\n---\n# b\n", "a: 1\n---\n~\n---\n"] {
+            assert!(read(text).entry("a").is_some(), "{text}");
+        }
+        for (text, line) in [("a: 1\n---\nb: 2\n", 3), ("a: 1\n--- x\n", 2), ("---\n---\n[]\n", 3)]
+        {
+            let expected =
+                format!("c.yml:{line}: expected one document, found a second one behind `---`");
+            assert_eq!(refused(text), expected, "{text}");
+        }
         assert!(read("").is_null());
         assert!(read("# nothing\n").is_null());
         assert!(read("\u{feff}a: 1").entry("a").is_some());
@@ -262,6 +311,12 @@ mod tests {
             refused("a: 1\nb: 2\na: 3\n"),
             "c.yml:3: a: expected the key once in its section, found it at c.yml:1 too"
         );
+        assert_eq!(
+            refused("http:\n  tls: {}\n  addr: x\n  addr: y\n"),
+            "c.yml:4: http.addr: expected the key once in its section, found it at c.yml:3 too"
+        );
+        let line = refused("a: {b: [{}, {c: 1, c: 2}]}\n");
+        assert!(line.starts_with("c.yml:1: a.b[1].c: expected the key once"), "{line}");
         assert!(refused("? [a]\n: 1\n").contains("expected a name"));
     }
 
@@ -273,6 +328,17 @@ mod tests {
             assert!(line.starts_with("REGISTRY_HTTP_SECRET: expected"), "{line}");
             assert!(!line.contains("hunter") && !line.contains(['@', '%']), "{line}");
         }
+    }
+
+    /// Compared each with each, they took half a minute.
+    #[test]
+    fn a_section_of_very_many_keys_is_read_and_the_last_may_not_be_the_first() {
+        let mut text: String = (0..40_000).map(|at| format!("k{at}: 1\n")).collect();
+        assert_eq!(read(&text).entries().len(), 40_000);
+        let merged = format!("a: &a {{{}}}\nb: {{<<: *a, k0: 2}}\n", "k0: 1, k1: 1");
+        assert_eq!(read(&merged).find("b").unwrap().node.entries().len(), 2);
+        text.push_str("k0: 2\n");
+        assert!(refused(&text).starts_with("c.yml:40001: k0: expected the key once"));
     }
 
     #[test]

@@ -104,11 +104,11 @@ fn a_mistake_is_told_with_its_place() {
         ),
         (
             "auth:\n  htpasswd: {realm: r, path: p}\n  silly: {realm: r, service: s}",
-            "c.yml:5: auth: expected exactly one kind, htpasswd, token or silly, found `htpasswd` (c.yml:4) and `silly`",
+            "c.yml:5: auth: expected exactly one kind, htpasswd, token or silly, found both `htpasswd` (c.yml:4) and `silly`",
         ),
         (
             "auth: {none: {}, htpasswd: {realm: r, path: p}}",
-            "c.yml:3: auth: expected exactly one kind, htpasswd, token or silly, found `none` (c.yml:3) and `htpasswd`",
+            "c.yml:3: auth: expected exactly one kind, htpasswd, token or silly, found both `none` (c.yml:3) and `htpasswd`",
         ),
         (
             "auth: {token: {realm: r, service: s, issuer: i}}",
@@ -142,7 +142,7 @@ fn a_mistake_in_what_is_stored_where_is_told_with_its_place() {
         ),
         (
             " {filesystem: , inmemory: }",
-            "c.yml:2: storage: expected exactly one storage driver, filesystem, inmemory or s3, found `filesystem` (c.yml:2) and `inmemory`",
+            "c.yml:2: storage: expected exactly one storage driver, filesystem, inmemory or s3, found both `filesystem` (c.yml:2) and `inmemory`",
         ),
         (
             " {gcs: {bucket: b}}",
@@ -274,17 +274,17 @@ fn what_a_variable_says_is_told_by_its_name() {
         (
             "REGISTRY_STORAGE_INMEMORY",
             "",
-            "storage: expected exactly one storage driver, filesystem, inmemory or s3, found `filesystem` (c.yml:2) and `inmemory`",
+            "storage: expected exactly one storage driver, filesystem, inmemory or s3, found both `filesystem` (c.yml:2) and `inmemory`",
         ),
         (
             "REGISTRY_STORAGE_DELETE_ENABLED",
             "\"true\"",
-            "storage.delete.enabled: expected true or false, without quotes, found the string \"true\"",
+            "storage.delete.enabled: expected true or false, without quotes, found another value",
         ),
         (
             "REGISTRY_HTTP_ADDR",
             "hunter",
-            "http.addr: expected an address and a port, such as :5000 or 127.0.0.1:5000, found `hunter`",
+            "http.addr: expected an address and a port, such as :5000 or 127.0.0.1:5000, found another value",
         ),
         (
             "REGISTRY_HTTP_SECRET",
@@ -396,4 +396,111 @@ fn what_is_asked_of_access_or_of_uploads_is_never_passed_over() {
 fn the_version_is_the_file_s_alone() {
     let read = read(GOOD, &[("REGISTRY_VERSION", "2.8.3")]).unwrap();
     assert_eq!(read.warnings.len(), 1, "{:?}", read.warnings);
+}
+
+#[test]
+fn a_value_that_may_be_a_secret_by_mistake_is_not_shown() {
+    for (name, value) in [
+        ("REGISTRY_HTTP_ADDR", "hunter2"),
+        ("REGISTRY_HTTP_PREFIX", "hunter2"),
+        ("REGISTRY_HTTP_NET", "hunter2"),
+        ("REGISTRY_HTTP_SOCKETMODE", "hunter2"),
+        ("REGISTRY_LOG_LEVEL", "hunter2"),
+        ("REGISTRY_LOG_FORMATTER", "hunter2"),
+        ("REGISTRY_CATALOG_MAXENTRIES", "hunter2"),
+        ("REGISTRY_STORAGE_DELETE_ENABLED", "hunter2"),
+        ("REGISTRY_STORAGE_REDIRECT_EXPIRY", "hunter2"),
+        ("REGISTRY_HTTP_SECRET", "[hunter2"),
+        ("REGISTRY_HTTP_SECRET", "%hunter2"),
+    ] {
+        let line = read(GOOD, &[(name, value)]).unwrap_err().to_string();
+        assert!(line.starts_with(&format!("{name}: ")), "{line}");
+        assert!(!line.contains("hunter2"), "{line}");
+        let is_yaml = value.starts_with('h');
+        assert!(is_yaml || line.ends_with("it cannot be parsed"), "{line}");
+    }
+    let line = read(&format!("{GOOD}http: {{addr: 'https://u:hunter2@h'}}\n"), &[]).unwrap_err();
+    assert!(!line.to_string().contains("hunter2"), "{line}");
+}
+
+#[test]
+fn the_content_of_a_file_in_the_place_of_its_path_is_refused_and_not_shown() {
+    let pem = "\"-----BEGIN PRIVATE KEY-----\\nhunter2\\n-----END PRIVATE KEY-----\"";
+    let htpasswd = "'ann:$2y$05$hunter2'";
+    for (text, key) in [
+        ("auth: {htpasswd: {realm: r, path: VALUE}}", "auth.htpasswd.path"),
+        ("auth: {token: {realm: r, service: s, issuer: i, jwks: VALUE}}", "auth.token.jwks"),
+        (
+            "auth: {token: {realm: r, service: s, issuer: i, rootcertbundle: VALUE}}",
+            "auth.token.rootcertbundle",
+        ),
+        ("http: {tls: {certificate: VALUE, key: k}}", "http.tls.certificate"),
+        ("http: {tls: {certificate: c, key: VALUE}}", "http.tls.key"),
+        ("http: {tls: {certificate: c, key: k, clientcas: [a, VALUE]}}", "http.tls.clientcas"),
+        ("http: {net: unix, addr: VALUE}", "http.addr"),
+        ("http: {addr: VALUE}", "http.addr"),
+        ("health: {file: [{file: VALUE}]}", "health.file[0].file"),
+        ("registryctl: {secretfile: VALUE}", "registryctl.secretfile"),
+        ("notifications: {queue: {directory: VALUE}}", "notifications.queue.directory"),
+    ] {
+        for value in [pem, htpasswd, "'{\"keys\": \"hunter2\"}'", "\"hunter2\\t\""] {
+            let text = format!("{GOOD}{}\n", text.replace("VALUE", value));
+            let line = format!("c.yml:3: {key}: expected the path of a file, found its content");
+            refuses(&text, &[], &line);
+        }
+    }
+    let name = "REGISTRY_HTTP_TLS_KEY";
+    let line = read(GOOD, &[(name, pem)]).unwrap_err().to_string();
+    assert_eq!(
+        line,
+        format!("{name}: http.tls.key: expected the path of a file, found its content")
+    );
+    let text = format!("version: 0.1\nstorage: {{filesystem: {{rootdirectory: {pem}}}}}\n");
+    assert!(read(&text, &[]).unwrap_err().to_string().contains("found its content"));
+}
+
+#[test]
+fn all_that_is_refused_is_told_at_once() {
+    let text = format!(
+        "{GOOD}proxy: {{remoteurl: 'https://a'}}\nmiddleware: {{storage: [{{name: x}}]}}\nhttp: x\nauth: {{ldap: {{}}}}\n"
+    );
+    let line = read(&text, &[]).unwrap_err().to_string();
+    for part in [
+        "c.yml:3: proxy.remoteurl: refused, ",
+        "; c.yml:4: middleware.storage: refused, ",
+        "; c.yml:5: http: expected a section",
+        "; c.yml:6: auth.ldap: refused, ",
+    ] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    assert_eq!(line.lines().count(), 1);
+}
+
+#[test]
+fn an_address_of_the_configuration_leads_nowhere_else() {
+    for prefix in ["//evil/", "/a//b", "/..", "/a/../b", "/./a", "a", "/a?b"] {
+        let text = format!("{GOOD}http: {{prefix: '{prefix}'}}\n");
+        let line = read(&text, &[]).unwrap_err().to_string();
+        assert!(line.contains("http.prefix: expected a path"), "{prefix}: {line}");
+    }
+    for prefix in ["", "/", "/a", "/a/b/", "/a.b/..c"] {
+        let text = format!("{GOOD}http: {{prefix: '{prefix}'}}\n");
+        let found = read(&text, &[]).unwrap().configuration.http.prefix;
+        assert_eq!(found, prefix.trim_end_matches('/'));
+    }
+    for host in [
+        "https://h:99999",
+        "https://a,b",
+        "https://h:",
+        "https://h//x",
+        "https://h/../x",
+        "https://",
+    ] {
+        let text = format!("{GOOD}http: {{host: '{host}'}}\n");
+        let line = read(&text, &[]).unwrap_err().to_string();
+        assert!(line.contains("http.host: expected an address"), "{host}: {line}");
+    }
+    for host in ["https://h:443", "http://[::1]:5000/", "https://h/x/y/"] {
+        read(&format!("{GOOD}http: {{host: '{host}'}}\n"), &[]).unwrap();
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{read, refuses};
+use super::{Problem, read, refuses};
 use crate::config::UnixSocket;
 use crate::serve::tls::{ClientAuth, TlsOptions, TlsVersion};
 
@@ -37,6 +37,22 @@ fn clients_are_asked_for_what_the_words_of_go_say() {
         ),
     ] {
         assert_eq!(tls(more).clients, expected, "{more}");
+    }
+}
+
+#[test]
+fn authorities_that_nobody_is_verified_by_are_told_of() {
+    for (clientauth, count) in [
+        ("request-client-cert", 1),
+        ("require-any-client-cert", 1),
+        ("verify-client-cert-if-given", 0),
+        ("require-and-verify-client-cert", 0),
+    ] {
+        let text = with_tls(&format!(", clientcas: [/a], clientauth: {clientauth}"));
+        let warnings = read(&text, &[]).unwrap().warnings;
+        assert_eq!(warnings.len(), count, "{clientauth}: {warnings:?}");
+        let is_told = |it: &Problem| it.to_string().contains("nobody's certificate is verified");
+        assert!(warnings.iter().all(is_told), "{warnings:?}");
     }
 }
 
@@ -124,6 +140,32 @@ fn a_unix_socket_has_a_path_and_a_mode() {
         refuses(&text, &[], &line);
     }
     refuses(&with_http("net: udp"), &[], "c.yml:3: http.net: expected tcp or unix, found `udp`");
+}
+
+#[test]
+fn what_says_how_a_body_is_read_is_not_said_twice() {
+    for name in [
+        "Connection",
+        "Content-Encoding",
+        "Content-Length",
+        "Content-Range",
+        "TE",
+        "Trailer",
+        "Transfer-Encoding",
+        "Upgrade",
+    ] {
+        let loaded = read(&with_http(&format!("headers: {{{name}: [x], X-A: [b]}}")), &[]).unwrap();
+        assert_eq!(loaded.configuration.http.headers.len(), 1, "{name}");
+        let line = loaded.warnings[0].to_string();
+        assert!(line.starts_with(&format!("c.yml:3: http.headers.{name}: passed over")), "{line}");
+    }
+}
+
+#[test]
+fn very_many_headers_are_refused_and_no_more() {
+    let headers: String = (0..33_000).map(|at| format!("x{at}: [y], ")).collect();
+    let problem = read(&with_http(&format!("headers: {{{headers}}}")), &[]).unwrap_err();
+    assert!(problem.to_string().contains("expected fewer headers"), "{problem}");
 }
 
 #[test]

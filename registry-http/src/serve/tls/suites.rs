@@ -43,6 +43,14 @@ const WEAK: &[&str] = &[
     "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256",
 ];
 
+impl CipherSuite {
+    /// Every name that is known: of those that are spoken, and of those that are too weak.
+    pub fn names() -> Vec<String> {
+        let spoken = ALL_CIPHER_SUITES.iter().map(|suite| Self(suite.suite()).to_string());
+        spoken.chain(WEAK.iter().map(|name| (*name).to_owned())).collect()
+    }
+}
+
 impl FromStr for CipherSuite {
     type Err = NoSuite;
 
