@@ -77,7 +77,7 @@ fn an_address_that_is_none() {
     for address in ["5000", "localhost", "127.0.0.1", "127.0.0.1:65536", ""] {
         let (status, line) = failure(&mut registry(&["--addr", address], root.path()));
         assert_eq!(status, 2, "{address:?}");
-        says(&line, &["--addr", "expected an IP address and a port", "127.0.0.1:5000"]);
+        says(&line, &["--addr", "expected an address and a port", "127.0.0.1:5000"]);
     }
 }
 

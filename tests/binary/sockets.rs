@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -82,11 +82,14 @@ fn a_file_in_the_place_of_a_socket_is_left_as_it_is() {
     assert_eq!(fs::read_to_string(&socket).unwrap(), "precious");
 }
 
-/// The program, as systemd starts it with one socket: the third descriptor, and its number in a variable.
+/// It is for the shell, whose place the program takes.
+const OURS: &str = "LISTEN_PID=$$";
+
+/// The program, as systemd starts it with one socket: the third descriptor, and in a variable whom it is for.
 fn activated(socket: impl Into<OwnedFd>, process: &str) -> Server {
     let mut command = Command::new("sh");
     without_variables(&mut command);
-    let script = format!(r#"LISTEN_FDS=1 LISTEN_PID={process} exec "$0" "$@" 3<&0"#);
+    let script = format!(r#"LISTEN_FDS=1 {process} exec "$0" "$@" 3<&0"#);
     command.args(["-c", &script]).arg(program());
     command.env("REGISTRY_STORAGE", "inmemory").args(["--addr", "127.0.0.1:0"]);
     Server::try_start_with(&mut command, socket.into().into()).unwrap()
@@ -96,7 +99,7 @@ fn activated(socket: impl Into<OwnedFd>, process: &str) -> Server {
 fn a_port_that_systemd_opened_is_listened_at() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let mut server = activated(listener, "$$");
+    let mut server = activated(listener, OURS);
     server.output_line(&format!("listens on http://{address}"));
     assert_eq!(request(address, "GET", "/v2/").status, 200);
     server.log_line("handed over");
@@ -106,7 +109,7 @@ fn a_port_that_systemd_opened_is_listened_at() {
 fn a_unix_socket_that_systemd_opened_is_listened_at_and_stays_systemd_s() {
     let directory = TempDir::new().unwrap();
     let socket = directory.path().join("r.sock");
-    let mut server = activated(UnixListener::bind(&socket).unwrap(), "$$");
+    let mut server = activated(UnixListener::bind(&socket).unwrap(), OURS);
     server.output_line("listens on http+unix:");
     server.output_line("try");
     assert_eq!(asked(&socket), "HTTP/1.1 200 OK");
@@ -119,7 +122,49 @@ fn a_unix_socket_that_systemd_opened_is_listened_at_and_stays_systemd_s() {
 fn sockets_that_were_meant_for_another_process_are_not_taken() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let theirs = listener.local_addr().unwrap();
-    let mut server = activated(listener, "1");
-    let line = server.output_line("listens on");
-    assert!(!line.contains(&theirs.to_string()), "{line}");
+    for process in ["LISTEN_PID=1", "LISTEN_PID=", ""] {
+        let mut server = activated(listener.try_clone().unwrap(), process);
+        let line = server.output_line("listens on");
+        assert!(!line.contains(&theirs.to_string()), "{process}: {line}");
+    }
+}
+
+#[test]
+fn a_connection_that_is_handed_over_is_no_place_to_listen() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let tcp = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (unix, _other) = UnixStream::pair().unwrap();
+    for socket in [OwnedFd::from(tcp), unix.into()] {
+        let mut server = activated(socket, OURS);
+        server.log_line("it does not listen; expected one that listens");
+        assert_eq!(server.wait().code(), Some(1));
+    }
+}
+
+#[test]
+fn a_socket_that_took_the_place_of_ours_is_left_where_it_is() {
+    let (place, socket) = place("");
+    let server = started(&place);
+    fs::remove_file(&socket).unwrap();
+    let _theirs = UnixListener::bind(&socket).unwrap();
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+    assert!(socket.exists());
+}
+
+/// To connect to it would wait until it accepts.
+#[tokio::test]
+async fn a_socket_whose_owner_does_not_accept_is_in_use_and_not_waited_for() {
+    let (place, socket) = place("");
+    let owner = tokio::net::UnixSocket::new_stream().unwrap();
+    owner.bind(&socket).unwrap();
+    let _owner = owner.listen(1).unwrap();
+    let mut waiting = Vec::new();
+    while let Ok(stream) = tokio::net::UnixStream::connect(&socket).await {
+        waiting.push(stream);
+    }
+    let (status, line) = failure(&mut place.serve());
+    assert_eq!(status, 1);
+    says(&line, &["cannot listen at r.sock: somebody listens there", "http.addr"]);
+    assert!(socket.exists());
 }

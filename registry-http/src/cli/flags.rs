@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use registry_http::Options;
+use registry_http::config::Address;
 use registry_http::serve::Limits;
 
 const A_WEEK: i64 = 7 * 24 * 3600;
@@ -13,10 +14,10 @@ const A_WEEK: i64 = 7 * 24 * 3600;
 /// What is said in few words, with a file and without. Flags win over the environment, which wins over the file.
 #[derive(Args, Debug)]
 pub(super) struct Flags {
-    /// Address and port to listen on; port 0 takes a free one, 0.0.0.0 listens on every interface
+    /// Address and port to listen on; port 0 takes a free one, no address listens on every interface, as :5000
     /// [default: 127.0.0.1:5000, or http.addr]
-    #[arg(long, value_name = "IP:PORT", value_parser = address)]
-    pub(super) addr: Option<SocketAddr>,
+    #[arg(long, value_name = "HOST:PORT", value_parser = address)]
+    pub(super) addr: Option<Address>,
 
     /// Directory that keeps the data; made if it is not there
     /// [default: registry-data, or storage.filesystem.rootdirectory]
@@ -80,9 +81,6 @@ impl Flags {
     }
 }
 
-fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| {
-        "expected an IP address and a port, such as 127.0.0.1:5000, 0.0.0.0:5000 or [::1]:5000"
-            .to_owned()
-    })
+fn address(text: &str) -> Result<Address, String> {
+    text.to_owned().try_into()
 }

@@ -232,6 +232,55 @@ mod tests {
     }
 
     #[test]
+    fn whoever_takes_another_way_to_a_configuration_is_shown_this_one() {
+        for arguments in [&["a.toml"][..], &["./config"], &["--config", "a.yml"], &["-c", "a.yml"]]
+        {
+            let line = told(arguments);
+            assert!(line.contains("registry serve "), "{line}");
+            assert!(!line.contains("-- -"), "{line}");
+        }
+        let line = told(&["serve", "--config", "a.yml"]);
+        assert!(
+            line.contains("registry serve FILE") && line.ends_with("registry serve --help"),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn the_help_that_is_named_is_that_of_the_command() {
+        for (arguments, end) in [
+            (&["config", "check", "--x"][..], "; see registry config check --help"),
+            (&["config", "chekc"], "; see registry config --help"),
+            (&["scrub", "--x"], "; see registry scrub --help"),
+            (&["--x"], "; see registry --help"),
+            (
+                &["completions"],
+                "'registry completions' needs <SHELL>; see registry completions --help",
+            ),
+        ] {
+            let line = told(arguments);
+            assert!(line.ends_with(end), "{line}");
+            assert!(!line.contains(":;"), "{line}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_given_as_http_addr_has_it() {
+        for address in
+            [":5000", "localhost:5000", "127.0.0.1:0", "[::1]:5000", "registry.example.com:80"]
+        {
+            let line = CommandLine::try_parse_from(["registry", "--addr", address]).unwrap();
+            assert_eq!(line.serve.addr.unwrap().to_string(), address);
+        }
+        for address in ["5000", "localhost", "[x]:1", ":65536"] {
+            assert!(
+                told(&["--addr", address]).contains("expected an address and a port"),
+                "{address}"
+            );
+        }
+    }
+
+    #[test]
     fn flags_before_a_command_are_shown_behind_it() {
         let told_of_flags = |arguments: &[&str], expected: &str| {
             let line = told(arguments);

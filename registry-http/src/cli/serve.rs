@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::flags::Flags;
-use super::listening::{self, At, Listening};
+use super::listening::{self, At, Inherited, Listening};
 use super::operations::Operations;
 use super::reload::{self, Reload};
 use super::said::Said;
@@ -49,10 +49,11 @@ pub(super) struct Arguments {
 
 /// Serves until a signal comes.
 ///
-/// Order: what is asked for is looked at, and users, keys and certificates are read → the address is ours → the storage is
+/// Order: sockets that were handed over are taken, while there is one thread → what is asked for is looked at, and users, keys and certificates are read → the address is ours → the storage is
 /// opened, a directory made if it was not there. So a start that fails at its settings, its secret or its address leaves
 /// nothing behind.
 pub(super) fn run(file: Option<&Path>, flags: &Flags) -> Result<(), Failure> {
+    let inherited = Inherited::take();
     raise_limit_of_files();
     let mut settings = settings::settle(file, flags)?;
     logging::to_stderr(settings.operations.log())?;
@@ -71,7 +72,7 @@ pub(super) fn run(file: Option<&Path>, flags: &Flags) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
-    let outcome = runtime.block_on(serve_until_told(settings));
+    let outcome = runtime.block_on(serve_until_told(settings, inherited));
     // Shut down, it would drop what still runs, and let go of locks between processes while a system call that was
     // made under one is still under way. The end of the process ends all of it together.
     mem::forget(runtime);
@@ -86,7 +87,7 @@ fn raise_limit_of_files() {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limits.maximum, ..limits });
 }
 
-async fn serve_until_told(mut settings: Settings) -> Result<(), Failure> {
+async fn serve_until_told(mut settings: Settings, inherited: Inherited) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
     let hangup = reload::hangup()?;
     let mut reloads: Vec<Arc<dyn Reload>> = Vec::new();
@@ -96,7 +97,8 @@ async fn serve_until_told(mut settings: Settings) -> Result<(), Failure> {
         tokio::spawn(tls.clone().watch(LOOK_AT_CERTIFICATES));
     }
     tokio::spawn(reload::at_each(hangup, reloads));
-    let Listening { sockets, at, file: _file } = listening::listen(&settings.place).await?;
+    let Listening { sockets, at, file: _file } =
+        listening::listen(&settings.place, inherited).await?;
     let driver = settings.data.driver();
     let operations = Operations::prepare(settings.operations, driver).await?;
     let purpose = if settings.options.read_only { Purpose::ReadOnly } else { Purpose::Serve };

@@ -100,8 +100,8 @@ pub(super) fn settle(file: Option<&Path>, flags: &Flags) -> Result<Settings, Fai
 
 fn place(loaded: &Loaded, flags: &Flags) -> Place {
     let http = &loaded.configuration.http;
-    if let Some(address) = flags.addr {
-        return Place::Port(Said { value: address.into(), by: "--addr".to_owned() });
+    if let Some(address) = &flags.addr {
+        return Place::Port(Said { value: address.clone(), by: "--addr".to_owned() });
     }
     if let Some(socket) = &http.socket {
         return Place::Socket(Said { value: socket.clone(), by: by(loaded, "http.addr") });

@@ -9,8 +9,41 @@ pub(super) fn line(program: Command, error: &clap::Error) -> String {
     match (error.kind(), command) {
         (ErrorKind::MissingSubcommand, [command]) => missing_command(command, error),
         (ErrorKind::ArgumentConflict, [command]) => flags_first(program, command, error),
+        (ErrorKind::MissingRequiredArgument, _) => missing_argument(error),
+        (ErrorKind::InvalidSubcommand, [word]) if word.contains(['.', '/']) => format!(
+            "there is no command '{word}'; a configuration is served with registry serve {word}; see registry --help"
+        ),
+        (ErrorKind::UnknownArgument, _) if is_configuration(error) => {
+            let help = help(error);
+            format!(
+                "there is no such flag: a configuration is served with registry serve FILE; see {help}"
+            )
+        }
         _ => as_clap_says(error),
     }
+}
+
+/// Other programs take it so.
+fn is_configuration(error: &clap::Error) -> bool {
+    let flags = words(error, ContextKind::InvalidArg);
+    flags.iter().any(|flag| matches!(flag.as_str(), "--config" | "--config-file" | "-c" | "-f"))
+}
+
+fn missing_argument(error: &clap::Error) -> String {
+    let help = help(error);
+    let command = help.trim_end_matches(" --help");
+    format!("'{command}' needs {}; see {help}", words(error, ContextKind::InvalidArg).join(" "))
+}
+
+/// Where the command is described that was meant: it stands in clap's own words on how it is used.
+fn help(error: &clap::Error) -> String {
+    let rendered = error.to_string();
+    let usage = rendered.lines().find_map(|line| line.trim().strip_prefix("Usage:"));
+    let words = usage.unwrap_or("registry").split_whitespace();
+    let is_name = |word: &&str| word.chars().all(|it| it.is_ascii_lowercase() || it == '-');
+    let names: Vec<&str> =
+        words.take_while(|word| is_name(word) && !word.starts_with('-')).collect();
+    format!("{} --help", names.join(" "))
 }
 
 fn missing_command(command: &str, error: &clap::Error) -> String {
@@ -56,10 +89,10 @@ fn as_clap_says(error: &clap::Error) -> String {
         .lines()
         .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
         .map(|line| line.trim().trim_start_matches("error: "))
-        .filter(|line| !line.is_empty())
+        .filter(|line| !line.is_empty() && !line.starts_with("tip: to pass"))
         .collect::<Vec<_>>()
         .join("; ");
-    line.push_str("; see registry --help");
+    line.push_str(&format!("; see {}", help(error)));
     line
 }
 
