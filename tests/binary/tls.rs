@@ -105,6 +105,32 @@ async fn a_minimum_and_the_authorities_of_clients_are_in_force() {
     client(&authority).ask(registry.address()).await.unwrap_err();
 }
 
+#[tokio::test]
+async fn a_client_whose_name_cannot_be_told_of_is_told_of_as_one_without_tls() {
+    let (place, authority) = place(", clientcas: [clients.crt]");
+    let clients = Authority::new("clients");
+    fs::write(place.file().with_file_name("clients.crt"), clients.certificate()).unwrap();
+    let mut registry = RegistryProcess::greeted(&mut place.serve());
+    let strange = client(&authority).is(&clients.issue(&Wanted::client("alice").in_bmp()));
+    strange.ask(registry.address()).await.unwrap_err();
+    let line = registry.log_line("no TLS with a client");
+    says(&line, &["INFO", "whose names are text"]);
+}
+
+#[test]
+fn a_certificate_that_ran_out_is_told_of_at_the_start_and_when_it_is_read_again() {
+    let (place, authority) = place("");
+    let directory = place.file().parent().unwrap().to_owned();
+    let expired = || authority.issue(&Wanted::server().expired());
+    expired().write(&directory, "server");
+    let mut registry = RegistryProcess::greeted(&mut place.serve());
+    let line = registry.log_line("it ran out at");
+    says(&line, &["WARN", "server.crt", "2001"]);
+    expired().write(&directory, "server");
+    registry.signal(Signal::HUP);
+    registry.log_line("it ran out at");
+}
+
 #[test]
 fn certificates_that_do_not_do_keep_it_from_starting() {
     let (place, _) = place("");

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use rcgen::string::BmpString;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, DnValue,
     ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
 };
 
@@ -29,6 +30,7 @@ pub struct Wanted {
     more: Vec<SanType>,
     usage: ExtendedKeyUsagePurpose,
     until: i32,
+    in_bmp: bool,
 }
 
 impl Wanted {
@@ -40,6 +42,7 @@ impl Wanted {
             more: Vec::new(),
             usage: ExtendedKeyUsagePurpose::ServerAuth,
             until: 2999,
+            in_bmp: false,
         }
     }
 
@@ -53,6 +56,13 @@ impl Wanted {
     #[must_use]
     pub fn expired(mut self) -> Self {
         self.until = 2001;
+        self
+    }
+
+    /// The same, whose name stands in letters of two bytes, as some old authorities write it.
+    #[must_use]
+    pub fn in_bmp(mut self) -> Self {
+        self.in_bmp = true;
         self
     }
 
@@ -88,6 +98,10 @@ impl Authority {
             CertificateParams::new(wanted.hosts.clone()).expect("hosts are names or addresses");
         params.subject_alt_names.extend(wanted.more.clone());
         params.distinguished_name = called(&wanted.name);
+        if wanted.in_bmp {
+            let name = BmpString::try_from(wanted.name.as_str()).expect("it is of the first plane");
+            params.distinguished_name.push(DnType::CommonName, DnValue::BmpString(name));
+        }
         params.extended_key_usages = vec![wanted.usage.clone()];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.not_before = date_time_ymd(2000, 1, 1);

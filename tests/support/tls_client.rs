@@ -12,6 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use tokio::net::TcpStream;
@@ -134,7 +135,10 @@ impl TlsClient {
                 let chain: Result<_, _> = CertificateDer::pem_slice_iter(certificate).collect();
                 let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes());
                 let (chain, key) = (chain.expect("it is PEM"), key.expect("it is PEM"));
-                builder.with_client_auth_cert(chain, key).expect("they go together")
+                // Whether they go together is for the server to find out.
+                let key = ring::sign::any_supported_type(&key).expect("it is a key");
+                let certified = CertifiedKey::new(chain, key);
+                builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified)))
             }
         };
         config.alpn_protocols = self.offers.iter().map(|it| it.as_bytes().to_vec()).collect();

@@ -71,6 +71,28 @@ async fn any_certificate_opens_the_door_where_any_does_and_says_nothing() {
     each_is_told(|_, _| ClientAuth::RequireAny, expected).await;
 }
 
+/// Whoever shows a certificate has its key, even where nobody asks who made it.
+#[tokio::test]
+async fn somebody_else_s_certificate_opens_no_door() {
+    let (files, clients) = (Files::new(), Authority::new("clients"));
+    let [alice, mallory] = ["alice", "mallory"].map(|name| clients.issue(&Wanted::client(name)));
+    let stolen = Identity { key: mallory.key, ..alice };
+    let authorities = files.authority_of_clients(&clients);
+    for auth in [
+        ClientAuth::Request,
+        ClientAuth::RequireAny,
+        ClientAuth::VerifyIfGiven(authorities.clone()),
+        ClientAuth::Require(authorities),
+    ] {
+        let served = Served::with(TlsOptions { clients: auth.clone(), ..files.options() }).await;
+        for versions in [ONLY_12, ONLY_13] {
+            let client = files.client().speaks(versions).is(&stolen);
+            let told = client.ask(served.address).await;
+            assert!(told.is_err(), "{auth:?}: {told:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn one_that_is_given_is_verified_where_it_need_not_be() {
     let mode = |files: &Files, authority: &Authority| {

@@ -1,5 +1,6 @@
 //! What is spoken, and what is no TLS.
 
+use std::path::Path;
 use std::time::Duration;
 
 use registry_http::serve::Limits;
@@ -155,6 +156,11 @@ fn files_that_do_not_do_are_named_with_what_was_expected() {
     let other = Files::new();
     let told = load(TlsOptions { key: other.options().key, ..files.options() });
     assert!(told.contains("expected a certificate and its key, found others"), "{told}");
+    // One that nobody takes: `version_1/` was made with `openssl req -new` and `openssl x509 -req`, with no extensions.
+    let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("tls/version_1");
+    let (certificate, its_key) = (old.join("certificate.pem"), old.join("key.pem"));
+    let told = load(TlsOptions { certificate, key: its_key, ..files.options() });
+    assert!(told.contains("of X.509 version 3, found version 1"), "{told}");
     let secret = std::fs::read_to_string(key).unwrap();
     assert!(!told.contains(secret.lines().nth(1).unwrap()));
 }

@@ -1,6 +1,8 @@
 //! Certificates that are renewed while connections are up.
 
 use std::fs;
+use std::sync::Mutex;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -8,7 +10,7 @@ use http::Request;
 use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use registry_http::serve::tls::{ClientAuth, TlsOptions};
+use registry_http::serve::tls::{ClientAuth, Tls, TlsOptions};
 use registry_tests::certificates::{Authority, Wanted};
 use registry_tests::child::PATIENCE;
 
@@ -32,6 +34,29 @@ async fn new_files_are_for_new_connections_and_old_ones_stay_up() {
     files.client().ask(served.address).await.unwrap_err();
     let request = Request::get("/").header("host", "localhost").body(Empty::<Bytes>::new());
     assert_eq!(old.send_request(request.unwrap()).await.unwrap().status(), 200);
+}
+
+/// Each writes and then reads: whoever wrote last read what is last, unless one that read before comes after it.
+#[test]
+fn many_that_read_again_at_once_leave_what_is_last_in_force() {
+    let files = Files::new();
+    let tls = Tls::load(files.options()).unwrap();
+    let identities: Vec<_> = (0..4).map(|_| files.authority.issue(&Wanted::server())).collect();
+    let writing = Mutex::new(());
+    for _ in 0..50 {
+        thread::scope(|scope| {
+            for identity in &identities {
+                scope.spawn(|| {
+                    let one = writing.lock().unwrap();
+                    identity.write(files.path(), "server");
+                    drop(one);
+                    // For a moment they may not fit together.
+                    let _ = tls.reload();
+                });
+            }
+        });
+        assert!(!tls.reload().unwrap(), "something else was in force");
+    }
 }
 
 #[tokio::test]

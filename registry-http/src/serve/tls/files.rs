@@ -52,6 +52,16 @@ pub enum TlsError {
         /// The file.
         file: PathBuf,
     },
+    /// A certificate is of a version that nobody takes any more.
+    #[error(
+        "{}: expected a certificate of X.509 version 3, found version 1, which clients do not take; it is made so without \
+         extensions, such as its hosts in subjectAltName",
+        file.display()
+    )]
+    Old {
+        /// The file.
+        file: PathBuf,
+    },
     /// Certificate and key do not go together, or are of a kind that is not known.
     #[error("{}: expected a certificate and its key, found others: {source}", file.display())]
     Identity {

@@ -47,8 +47,11 @@ pub(in crate::serve) async fn handshake<T: AsyncRead + AsyncWrite + Unpin>(
     };
     let (_, session) = stream.get_ref();
     extensions.insert(OverTls);
-    if tls.shared.options.clients.verifies() {
-        tell_of_client(session, extensions)?;
+    if tls.shared.options.clients.verifies()
+        && let Err(error) = tell_of_client(session, extensions)
+    {
+        info!(%peer, %error, "no TLS with a client");
+        return Ok(None);
     }
     let is_http2 = session.alpn_protocol() == Some(b"h2");
     Ok(Some((stream, is_http2)))

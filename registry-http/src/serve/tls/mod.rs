@@ -10,17 +10,19 @@ mod suites;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use registry_store::digest::Digest;
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::CertificateDer;
 use rustls::version::{TLS12, TLS13};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
+use crate::serve::tls::certificate::Standing;
 use crate::serve::tls::files::Contents;
 
 pub use crate::serve::tls::files::TlsError;
@@ -95,6 +97,8 @@ pub struct Tls {
 struct Shared {
     options: TlsOptions,
     in_force: RwLock<Arc<InForce>>,
+    /// Held from when files are read until what they say is in force: else what was read first might come last.
+    reloading: Mutex<()>,
 }
 
 /// What new connections get. Those that are there keep what they began with.
@@ -113,7 +117,7 @@ impl Tls {
     pub fn load(options: TlsOptions) -> Result<Self, TlsError> {
         let contents = Contents::read(&options)?;
         let in_force = RwLock::new(Arc::new(in_force(&options, &contents)?));
-        Ok(Self { shared: Arc::new(Shared { options, in_force }) })
+        Ok(Self { shared: Arc::new(Shared { options, in_force, reloading: Mutex::new(()) }) })
     }
 
     /// Reads the files again, for connections that come from now on. `false` if they are as they were. Blocks.
@@ -123,6 +127,7 @@ impl Tls {
     /// As [`load`](Self::load); then what was in force stays.
     pub fn reload(&self) -> Result<bool, TlsError> {
         let options = &self.shared.options;
+        let _alone = self.shared.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let contents = Contents::read(options)?;
         if contents.stamp() == self.current().stamp {
             return Ok(false);
@@ -167,6 +172,22 @@ impl fmt::Debug for Tls {
     }
 }
 
+/// Refuses a certificate that no client takes, and tells of one that none takes now.
+fn look_at(certificate: &CertificateDer<'_>, options: &TlsOptions) -> Result<(), TlsError> {
+    let file = &options.certificate;
+    match certificate::standing(certificate) {
+        Standing::Good => {}
+        Standing::Old => return Err(TlsError::Old { file: file.clone() }),
+        Standing::Over(time) => {
+            warn!("TLS: {}: it ran out at {time}: clients do not trust it", file.display());
+        }
+        Standing::ToCome(time) => {
+            warn!("TLS: {}: it begins at {time} only: clients do not trust it", file.display());
+        }
+    }
+    Ok(())
+}
+
 fn in_force(options: &TlsOptions, contents: &Contents) -> Result<InForce, TlsError> {
     let provider = Arc::new(CryptoProvider {
         cipher_suites: suites::in_force(options.cipher_suites.as_deref()),
@@ -183,6 +204,7 @@ fn in_force(options: &TlsOptions, contents: &Contents) -> Result<InForce, TlsErr
         None => builder.with_no_client_auth(),
     };
     let (chain, key) = contents.identity(options)?;
+    look_at(&chain[0], options)?;
     let mut config = builder
         .with_single_cert(chain, key)
         .map_err(|source| TlsError::Identity { file: options.certificate.clone(), source })?;
