@@ -372,7 +372,7 @@ async fn a_push_over_http_2_that_is_in_flight_is_finished_however_long_it_takes(
     sleep(SECOND).await;
     end.send(()).unwrap();
     for part in [&b"b"[..], b"c"] {
-        sleep(Options::default().body_idle_timeout - SECOND).await;
+        sleep(Options::default().body_idle_timeout - 2 * SECOND).await;
         parts.send(Bytes::from_static(part)).await.unwrap();
     }
     drop(parts);
