@@ -9,6 +9,7 @@ mod draining;
 mod failures;
 mod garbage_collect;
 mod listening;
+mod logging_nowhere;
 mod notifying;
 mod operating;
 mod referrers;

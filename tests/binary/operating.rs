@@ -35,7 +35,10 @@ pub(crate) fn start(place: &Place) -> (RegistryProcess, SocketAddr) {
 }
 
 pub(crate) fn beside(registry: &mut RegistryProcess, what: &str) -> SocketAddr {
-    let line = registry.log_line(&format!("{what} listens on http://"));
+    address_in(&registry.log_line(&format!("{what} listens on http://")))
+}
+
+pub(crate) fn address_in(line: &str) -> SocketAddr {
     let address = line.rsplit("http://").next().unwrap();
     let end = address.find(|it: char| it != '.' && it != ':' && !it.is_ascii_digit());
     address[..end.unwrap_or(address.len())].parse().unwrap()
@@ -61,7 +64,7 @@ pub(crate) fn with_header(address: SocketAddr, method: &str, target: &str, heade
 }
 
 /// A metric's value, by its name and labels as they stand.
-fn figure(debug: SocketAddr, sample: &str) -> Option<f64> {
+pub(crate) fn figure(debug: SocketAddr, sample: &str) -> Option<f64> {
     let metrics = text(&request(debug, "GET", "/metrics"));
     let line = metrics.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
     line.map(|value| value.parse().unwrap())

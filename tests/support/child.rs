@@ -37,11 +37,16 @@ impl Server {
 
     /// The same, with something to read, or a socket to listen on.
     pub fn try_start_with(command: &mut Command, input: Stdio) -> io::Result<Self> {
+        command.stdin(input);
+        Self::try_start_logging(command, Stdio::piped())
+    }
+
+    /// The same, with a standard error of the test's, which reads it itself or does not.
+    pub fn try_start_logging(command: &mut Command, log: Stdio) -> io::Result<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
-        let mut child =
-            command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn()?;
         let stdout = Lines::of(child.stdout.take().expect("it is piped"));
-        let stderr = Lines::of(child.stderr.take().expect("it is piped"));
+        let stderr = child.stderr.take().map_or_else(|| Lines::of(io::empty()), Lines::of);
         Ok(Self { name, child, stdout, stderr })
     }
 

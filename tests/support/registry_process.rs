@@ -41,7 +41,17 @@ impl RegistryProcess {
     /// A `registry` that `command` starts, however it does; it has to print where it listens.
     pub fn greeted(command: &mut Command) -> Self {
         command.env_remove("RUST_LOG");
-        let mut server = Server::start(command);
+        Self::when_it_greets(Server::start(command))
+    }
+
+    /// The same, with a standard error of the test's.
+    pub fn logging(command: &mut Command, log: Stdio) -> Self {
+        command.env_remove("RUST_LOG").stdin(Stdio::null());
+        let server = Server::try_start_logging(command, log).expect("the program was built");
+        Self::when_it_greets(server)
+    }
+
+    fn when_it_greets(mut server: Server) -> Self {
         let listens = server.output_line("listens on");
         let address = listens
             .rsplit("://")

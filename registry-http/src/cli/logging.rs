@@ -12,6 +12,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::{DefaultFields, Format, Writer};
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::{LookupSpan, Scope};
 
@@ -20,8 +21,8 @@ use super::Failure;
 /// The variable that chooses what is logged, as everywhere in Rust.
 pub(super) const FILTER: &str = "RUST_LOG";
 
-/// Logs as the environment says, or else the configuration.
-pub(super) fn to_stderr(log: &Log) -> Result<(), Failure> {
+/// Logs as the environment says, or else the configuration. A line that cannot be written is lost, and no more.
+pub(super) fn to_stderr(log: &Log, writer: BoxMakeWriter) -> Result<(), Failure> {
     let directives = env::var(FILTER).unwrap_or_default();
     let default = match log.level {
         // What libraries have to say of each frame of HTTP/2 is not meant.
@@ -35,7 +36,9 @@ pub(super) fn to_stderr(log: &Log) -> Result<(), Failure> {
             "{FILTER}={directives}: {error}; expected levels such as info, or registry_http=debug,info"
         ))
     })?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    // To tell of what cannot be written it would write, and panic where that cannot be.
+    let subscriber = subscriber.log_internal_errors(false);
     match log.formatter {
         Formatter::Text => subscriber
             .with_ansi(io::stderr().is_terminal() && log.fields.is_empty())

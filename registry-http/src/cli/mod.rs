@@ -33,6 +33,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use registry_http::config::{Log, LogLevel};
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 /// A registry for container images and other OCI artifacts
 ///
@@ -92,6 +93,7 @@ enum Command {
 /// Why the program cannot go on, in one line.
 #[derive(Debug)]
 struct Failure {
+    /// Empty where it has been said already.
     message: String,
     status: u8,
 }
@@ -111,6 +113,16 @@ impl Failure {
     fn usage(message: impl fmt::Display) -> Self {
         Self { message: message.to_string(), status: 2 }
     }
+
+    /// What is left of it once it has been said.
+    fn said(&self) -> Self {
+        Self { message: String::new(), status: self.status }
+    }
+
+    /// As it is shown.
+    fn line(&self) -> String {
+        format!("registry: {}\n", self.message.replace('\n', " "))
+    }
 }
 
 /// Runs the program.
@@ -129,9 +141,10 @@ pub(crate) fn run() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            let message = failure.message.replace('\n', " ");
-            // With standard error closed there is nobody to tell; the status still does.
-            let _ = writeln!(io::stderr(), "registry: {message}");
+            if !failure.message.is_empty() {
+                // With standard error closed there is nobody to tell; the status still does.
+                let _ = io::stderr().write_all(failure.line().as_bytes());
+            }
             ExitCode::from(failure.status)
         }
     }
@@ -182,7 +195,8 @@ fn warn(line: impl fmt::Display) {
 
 /// Logs as the environment says, or else at this level.
 fn log_to_stderr(level: Option<LogLevel>) -> Result<(), Failure> {
-    logging::to_stderr(&Log { level, ..Log::default() })
+    let writer = BoxMakeWriter::new(io::stderr);
+    logging::to_stderr(&Log { level, ..Log::default() }, writer)
 }
 
 #[cfg(test)]

@@ -86,7 +86,10 @@ pub(super) struct Operations {
     metrics: Arc<Metrics>,
     health: Health,
     suspicion: Suspicion,
+    /// Where the access log goes.
     read_only: ReadOnlySwitch,
+    /// Where the log goes.
+    log: Lines,
 }
 
 /// One of the counts of requests.
@@ -96,8 +99,12 @@ type Count = fn(&RequestCounts) -> u64;
 pub(super) type Served = Observe<Gate<RegistryService>>;
 
 impl Operations {
-    /// `driver` is what the storage is called in metrics.
-    pub(super) async fn prepare(wanted: Wanted, driver: &'static str) -> Result<Self, Failure> {
+    /// `driver` is what the storage is called in metrics, `log` where the log goes.
+    pub(super) async fn prepare(
+        wanted: Wanted,
+        driver: &'static str,
+        log: &Lines,
+    ) -> Result<Self, Failure> {
         let debug = match &wanted.debug {
             Some(address) => Some(bind(address, "the debug server").await?),
             None => None,
@@ -109,7 +116,8 @@ impl Operations {
             }
             None => None,
         };
-        let lines = if wanted.log.access_log { Some(Lines::start()?) } else { None };
+        let access_log = wanted.log.access_log.then(|| Lines::to_stdout("access log"));
+        let lines = access_log.transpose()?;
         Ok(Self {
             wanted,
             debug,
@@ -119,6 +127,7 @@ impl Operations {
             health: Health::default(),
             suspicion: Suspicion::default(),
             read_only: ReadOnlySwitch::default(),
+            log: log.clone(),
         })
     }
 
@@ -204,7 +213,7 @@ impl Operations {
                 Formatter::Text => Form::Combined,
                 Formatter::Json | Formatter::Logstash => Form::Json(self.wanted.log.fields.clone()),
             };
-            let sink = Arc::new(move |line| lines.write(line));
+            let sink = Arc::new(move |line: String| lines.put(format!("{line}\n").into_bytes()));
             observers.push(Arc::new(AccessLog::new(form, sink)));
         }
         observers
@@ -218,14 +227,14 @@ impl Operations {
         }
         self.metrics.add_source(process::figures(store.options().clock.now()));
         let switch = self.read_only.clone();
-        let lines = self.lines.clone();
+        let (lines, log) = (self.lines.clone(), self.log.clone());
         self.metrics.add_source(Box::new(move |figures: &mut Figures| {
             let help = "Nothing can be written: switched at the debug server.";
             let on = u8::from(switch.is_on());
             figures.single("registry_read_only", Kind::Gauge, help, on);
             if let Some(lines) = &lines {
                 let name = "registry_access_log_dropped_total";
-                let help = "Lines of the access log that its reader was too slow for.";
+                let help = "Lines of the access log that standard output did not take.";
                 figures.single(name, Kind::Counter, help, lines.lost());
             }
         }));
@@ -234,6 +243,8 @@ impl Operations {
     fn begin_checks(&self, storage: &StorageProbe) -> Result<(), Failure> {
         let config::Health { storage: wanted, files, http, tcp } = self.wanted.health.clone();
         let begin = |name: String, rhythm: Rhythm, probe: Box<dyn Probe>| {
+            let help = "Lines of the log that standard error did not take.";
+            figures.single("registry_log_dropped_total", Kind::Counter, help, log.lost());
             let Rhythm { interval, timeout, threshold } = rhythm;
             let check = Check { name, interval, patience: timeout, threshold, probe };
             tokio::spawn(self.health.clone().watch(check));

@@ -1,9 +1,12 @@
 //! `registry serve`: a store at a port.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::mem;
+use std::panic;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use clap::Args;
@@ -18,8 +21,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::{info, warn};
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use super::flags::Flags;
+use super::lines::Lines;
 use super::listening::{self, At, Listening};
 use super::operations::Operations;
 use super::reload::{self, Reload};
@@ -47,15 +52,45 @@ pub(super) struct Arguments {
     pub(super) flags: Flags,
 }
 
-/// Serves until a signal comes.
+/// Serves until a signal comes. From where it logs on, a thread of its own writes to standard error, the failure too.
 ///
 /// Order: what is asked for is looked at, and users, keys and certificates are read → the address is ours → the storage is
 /// opened, a directory made if it was not there. So a start that fails at its settings, its secret or its address leaves
 /// nothing behind.
 pub(super) fn run(file: Option<&Path>, flags: &Flags) -> Result<(), Failure> {
     raise_limit_of_files();
-    let mut settings = settings::settle(file, flags)?;
-    logging::to_stderr(settings.operations.log())?;
+    let settings = settings::settle(file, flags)?;
+    let log = Lines::to_stderr("log")?;
+    let lines = log.clone();
+    let writer = BoxMakeWriter::new(move || lines.clone());
+    logging::to_stderr(settings.operations.log(), writer)?;
+    tell_of_panics(log.clone());
+    let outcome = serve(settings, &log);
+    if let Err(failure) = &outcome {
+        log.put(failure.line().into_bytes());
+    }
+    log.finish();
+    outcome.map_err(|failure| failure.said())
+}
+
+/// Has panics told of with what is logged, as standard error may take nothing.
+fn tell_of_panics(log: Lines) {
+    panic::set_hook(Box::new(move |panic| {
+        let trace = Backtrace::capture();
+        let trace = if trace.status() == BacktraceStatus::Captured {
+            format!("{trace}\n")
+        } else {
+            String::new()
+        };
+        log.put(format!("registry: {panic}\n{trace}").into_bytes());
+        // The program ends with it.
+        if thread::current().name() == Some("main") {
+            log.finish();
+        }
+    }));
+}
+
+fn serve(mut settings: Settings, log: &Lines) -> Result<(), Failure> {
     for warning in &settings.warnings {
         warn!("{warning}");
     }
@@ -71,7 +106,7 @@ pub(super) fn run(file: Option<&Path>, flags: &Flags) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
-    let outcome = runtime.block_on(serve_until_told(settings));
+    let outcome = runtime.block_on(serve_until_told(settings, log));
     // Shut down, it would drop what still runs, and let go of locks between processes while a system call that was
     // made under one is still under way. The end of the process ends all of it together.
     mem::forget(runtime);
@@ -86,7 +121,7 @@ fn raise_limit_of_files() {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limits.maximum, ..limits });
 }
 
-async fn serve_until_told(mut settings: Settings) -> Result<(), Failure> {
+async fn serve_until_told(mut settings: Settings, log: &Lines) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
     let hangup = reload::hangup()?;
     let mut reloads: Vec<Arc<dyn Reload>> = Vec::new();
@@ -98,7 +133,7 @@ async fn serve_until_told(mut settings: Settings) -> Result<(), Failure> {
     tokio::spawn(reload::at_each(hangup, reloads));
     let Listening { sockets, at, file: _file } = listening::listen(&settings.place).await?;
     let driver = settings.data.driver();
-    let operations = Operations::prepare(settings.operations, driver).await?;
+    let operations = Operations::prepare(settings.operations, driver, log).await?;
     let purpose = if settings.options.read_only { Purpose::ReadOnly } else { Purpose::Serve };
     let opening = storage::open(settings.data, purpose);
     let Opened { backend, place, bucket } = tokio::select! {
