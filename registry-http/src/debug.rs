@@ -15,12 +15,13 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, WeakShared};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -71,18 +72,28 @@ impl fmt::Debug for Operated {
 
 /// See the [module](self). Cheap to clone.
 #[derive(Clone)]
-pub struct DebugService(Arc<Operated>);
+pub struct DebugService(Arc<Shared>);
+
+struct Shared {
+    operated: Operated,
+    /// The trial of the storage that is under way: whoever asks meanwhile waits for the same one.
+    trial: Mutex<Option<WeakShared<Trial>>>,
+}
+
+type Trial = BoxFuture<'static, Result<(), String>>;
 
 impl DebugService {
     /// A service of all this.
     pub fn new(operated: Operated) -> Self {
-        Self(Arc::new(operated))
+        Self(Arc::new(Shared { operated, trial: Mutex::default() }))
     }
 }
 
 impl fmt::Debug for DebugService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DebugService").field("health", &self.0.health).finish_non_exhaustive()
+        f.debug_struct("DebugService")
+            .field("health", &self.0.operated.health)
+            .finish_non_exhaustive()
     }
 }
 
@@ -100,10 +111,10 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let operated = Arc::clone(&self.0);
+        let shared = Arc::clone(&self.0);
         Box::pin(async move {
             let is_head = request.method() == Method::HEAD;
-            let mut response = operated.answer(request).await;
+            let mut response = shared.answer(request).await;
             if is_head {
                 *response.body_mut() = ResponseBody::empty();
             }
@@ -119,7 +130,7 @@ struct Order {
     enabled: bool,
 }
 
-impl Operated {
+impl Shared {
     async fn answer<B>(&self, request: Request<B>) -> Response<ResponseBody>
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -129,21 +140,21 @@ impl Operated {
         let path = head.uri.path();
         let is_read = [Method::GET, Method::HEAD].contains(&head.method);
         let is_post = head.method == Method::POST;
-        if let Some((_, metrics)) = self.metrics.as_ref().filter(|(at, _)| at == path) {
+        if let Some((_, metrics)) = self.operated.metrics.as_ref().filter(|(at, _)| at == path) {
             return if is_read { fine(PROMETHEUS, metrics()) } else { wrong_method() };
         }
         match path {
-            "/debug/health" if is_read => told(&self.health.failing()),
+            "/debug/health" if is_read => told(&self.operated.health.failing()),
             "/debug/live" if is_read => fine(TEXT, "alive\n"),
             "/debug/ready" if is_read => told(&self.not_ready().await),
             "/debug/readonly" if is_read => self.is_read_only(),
             "/debug/readonly" if is_post => self.switch(body).await,
             "/debug/health/down" if is_post => {
-                self.health.down();
+                self.operated.health.down();
                 fine(TEXT, "")
             }
             "/debug/health/up" if is_post => {
-                self.health.up();
+                self.operated.health.up();
                 fine(TEXT, "")
             }
             // As Distribution answers these two to another method.
@@ -153,17 +164,31 @@ impl Operated {
     }
 
     async fn not_ready(&self) -> BTreeMap<String, String> {
-        let mut failing = self.health.failing();
-        let outcome = timeout(PATIENCE, self.storage.probe()).await;
-        let outcome = outcome.unwrap_or_else(|_| Err(format!("no answer in {PATIENCE:?}")));
-        if let Err(why) = outcome {
+        let mut failing = self.operated.health.failing();
+        if let Err(why) = self.trial().await {
             failing.insert("storage".to_owned(), why);
         }
         failing
     }
 
+    fn trial(&self) -> futures::future::Shared<Trial> {
+        // It is whole whatever happened to who held it.
+        let mut trial = self.trial.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(under_way) = trial.as_ref().and_then(WeakShared::upgrade) {
+            return under_way;
+        }
+        let storage = Arc::clone(&self.operated.storage);
+        let begun = async move {
+            let outcome = timeout(PATIENCE, storage.probe()).await;
+            outcome.unwrap_or_else(|_| Err(format!("no answer in {PATIENCE:?}")))
+        };
+        let begun = begun.boxed().shared();
+        *trial = begun.downgrade();
+        begun
+    }
+
     fn is_read_only(&self) -> Response<ResponseBody> {
-        let enabled = self.is_always_read_only || self.read_only.is_on();
+        let enabled = self.operated.is_always_read_only || self.operated.read_only.is_on();
         fine(JSON, serde_json::json!({ "enabled": enabled }).to_string())
     }
 
@@ -178,11 +203,11 @@ impl Operated {
             let what = "expected {\"enabled\":true} or {\"enabled\":false}, found another form\n";
             return plain(Plain::Bad, TEXT, what);
         };
-        if self.is_always_read_only && !enabled {
+        if self.operated.is_always_read_only && !enabled {
             let what = "the storage was opened for reading: expected a start that may write\n";
             return plain(Plain::Conflict, TEXT, what);
         }
-        if self.read_only.set(enabled) != enabled {
+        if self.operated.read_only.set(enabled) != enabled {
             tracing::warn!(enabled, "read-only was switched at the debug server");
         }
         self.is_read_only()
@@ -202,4 +227,60 @@ fn fine(media_type: HeaderValue, text: impl Into<Bytes>) -> Response<ResponseBod
 
 fn wrong_method() -> Response<ResponseBody> {
     plain(Plain::Method, TEXT, "this is not for that method\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use async_trait::async_trait;
+    use http_body_util::Empty;
+    use tokio::sync::Notify;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    /// Fails when it is let.
+    struct Fails {
+        probes: AtomicUsize,
+        let_go: Notify,
+    }
+
+    #[async_trait]
+    impl Probe for Fails {
+        async fn probe(&self) -> Result<(), String> {
+            self.probes.fetch_add(1, Ordering::Relaxed);
+            self.let_go.notified().await;
+            Err("it fails".to_owned())
+        }
+    }
+
+    #[tokio::test]
+    async fn while_the_storage_fails_it_is_not_ready_and_all_who_ask_at_once_share_a_trial() {
+        let storage = Arc::new(Fails { probes: AtomicUsize::new(0), let_go: Notify::new() });
+        let debug = DebugService::new(Operated {
+            health: Health::default(),
+            storage: Arc::clone(&storage) as _,
+            metrics: None,
+            read_only: ReadOnlySwitch::default(),
+            is_always_read_only: false,
+        });
+        let ask = || {
+            let request = Request::get("/debug/ready").body(Empty::<Bytes>::new()).unwrap();
+            debug.clone().oneshot(request)
+        };
+        let asked = futures::future::join_all((0..100).map(|_| ask()));
+        let (answers, ()) = tokio::join!(asked, async { storage.let_go.notify_one() });
+        assert_eq!(storage.probes.load(Ordering::Relaxed), 1);
+        for answer in answers {
+            let answer = answer.unwrap();
+            assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+            let body = answer.into_body().collect().await.unwrap().to_bytes();
+            assert_eq!(body, r#"{"storage":"it fails"}"#);
+        }
+        // The next one is asked anew.
+        let (answer, ()) = tokio::join!(ask(), async { storage.let_go.notify_one() });
+        assert_eq!(answer.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(storage.probes.load(Ordering::Relaxed), 2);
+    }
 }

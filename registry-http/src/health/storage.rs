@@ -11,7 +11,11 @@ use registry_store::store::Store;
 
 use super::Probe;
 
-/// Whether the medium has failed (`EIO`) since it was last tried out. Clones share it.
+/// Whether the medium has failed (`EIO`), or has refused something (`EACCES`, `EROFS`), since it was last tried out. Clones
+/// share it.
+///
+/// That it is full is no failure: what is there is served and can be deleted, which makes room, and other registries of
+/// that storage have no more of it.
 #[derive(Clone, Debug, Default)]
 pub struct Suspicion(Arc<AtomicBool>);
 
@@ -24,14 +28,14 @@ impl Suspicion {
 
 impl BackendObserver for Suspicion {
     fn called(&self, _: Action, _: Duration, failed: Option<ErrorKind>) {
-        if failed == Some(ErrorKind::Io) {
+        if matches!(failed, Some(ErrorKind::Io | ErrorKind::Denied)) {
             self.0.store(true, Ordering::Relaxed);
         }
     }
 }
 
-/// Looks at the storage, which costs a page of names; after a failure of the medium, writes, syncs, reads and removes a
-/// small object instead, until that goes well.
+/// Looks at the storage, which costs a page of names; after a failure or a refusal of the medium, writes, syncs, reads and
+/// removes a small object instead, until that goes well. While there is no room for that, it is looked as before.
 ///
 /// One bad sector under one blob fails nothing for long by this: it raises the suspicion, and the trial lowers it.
 #[derive(Clone, Debug)]
@@ -48,17 +52,28 @@ impl StorageProbe {
     }
 }
 
+impl StorageProbe {
+    async fn try_out(&self) -> Result<(), Error> {
+        // Lowered first: a failure in between, and that of the trial itself, raises it again.
+        self.suspicion.0.store(false, Ordering::Relaxed);
+        let outcome = self.store.try_out().await;
+        if outcome.is_err() {
+            self.suspicion.0.store(true, Ordering::Relaxed);
+        }
+        match outcome {
+            Err(Error::Storage(error)) if error.kind() == ErrorKind::Full => {
+                self.store.look().await
+            }
+            outcome => outcome,
+        }
+    }
+}
+
 #[async_trait]
 impl Probe for StorageProbe {
     async fn probe(&self) -> Result<(), String> {
         let outcome = if self.may_write && self.suspicion.is_raised() {
-            // Lowered first: a failure in between, and that of the trial itself, raises it again.
-            self.suspicion.0.store(false, Ordering::Relaxed);
-            let outcome = self.store.try_out().await;
-            if outcome.is_err() {
-                self.suspicion.0.store(true, Ordering::Relaxed);
-            }
-            outcome
+            self.try_out().await
         } else {
             self.store.look().await
         };
@@ -67,5 +82,56 @@ impl Probe for StorageProbe {
             Error::Storage(error) => format!("the storage failed: {error}"),
             error => error.to_string(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use registry_store::backend::{MemoryBackend, ObservedBackend};
+    use registry_store::options::StoreOptions;
+
+    use super::*;
+
+    /// What the calls of a probe come to, by the actions it is told of.
+    #[derive(Debug, Default)]
+    struct Seen(std::sync::Mutex<Vec<Action>>);
+
+    impl BackendObserver for Seen {
+        fn called(&self, action: Action, _: Duration, _: Option<ErrorKind>) {
+            self.0.lock().unwrap().push(action);
+        }
+    }
+
+    fn told(suspicion: &Suspicion, kind: ErrorKind) {
+        suspicion.called(Action::Put, Duration::ZERO, Some(kind));
+    }
+
+    #[tokio::test]
+    async fn it_writes_only_after_a_failure_or_a_refusal_of_the_medium_and_only_once() {
+        let (suspicion, seen) = (Suspicion::default(), Arc::new(Seen::default()));
+        let observers = vec![Arc::clone(&seen) as Arc<dyn BackendObserver>];
+        let backend = ObservedBackend::new(Arc::new(MemoryBackend::new()), observers);
+        let store = Store::new(Arc::new(backend), StoreOptions::default());
+        let probe = StorageProbe::new(store.clone(), suspicion.clone(), true);
+        let did = async |probe: &StorageProbe| {
+            probe.probe().await.unwrap();
+            std::mem::take(&mut *seen.0.lock().unwrap())
+        };
+        let (look, trial) = (vec![Action::List], vec![Action::Put, Action::Read, Action::Delete]);
+        assert_eq!(did(&probe).await, look);
+        for kind in [ErrorKind::Io, ErrorKind::Denied] {
+            told(&suspicion, kind);
+            assert_eq!(did(&probe).await, trial, "{kind:?}");
+            assert!(!suspicion.is_raised());
+            assert_eq!(did(&probe).await, look, "{kind:?}");
+        }
+        for kind in [ErrorKind::NotFound, ErrorKind::Full, ErrorKind::Unavailable] {
+            told(&suspicion, kind);
+            assert!(!suspicion.is_raised(), "{kind:?}");
+        }
+        told(&suspicion, ErrorKind::Io);
+        let reads = StorageProbe::new(store, suspicion.clone(), false);
+        assert_eq!(did(&reads).await, look);
+        assert!(suspicion.is_raised());
     }
 }
