@@ -1,9 +1,12 @@
 //! `registry garbage-collect`: what it prints and takes, and beside whom it does not run.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use registry_store::backend::Key;
 use registry_store::digest::{Algorithm, Digest};
 use registry_store::layout::{self, RepositoryLayout};
 use registry_store::manifest::Manifest;
@@ -102,6 +105,54 @@ fn it_says_what_it_takes_and_takes_it_as_distribution_does() {
     assert_eq!(get(format!("/v2/app/blobs/{}", Digest::sha256(b"kept"))), 200);
     assert_eq!(get(format!("/v2/app/manifests/{moved}")), 404);
     assert_eq!(get(format!("/v2/app/blobs/{layer}")), 404);
+}
+
+#[test]
+fn a_manifest_that_may_not_be_deleted_is_named_and_the_others_go() {
+    let above = TempDir::new().unwrap();
+    let root = above.path().join("data");
+    fs::create_dir(&root).unwrap();
+    let Filled { kept, moved, loose } = fill(&root);
+    let registry = RegistryProcess::start(&root);
+    let more = image(b"{}", &[b"more"]);
+    push(registry.address(), "app", b"more");
+    for image in [&more, &kept] {
+        let (url, media_type) = ("/v2/app/manifests/v1", image.media_type().as_str());
+        assert_eq!(send(registry.address(), "PUT", url, media_type, image.bytes()).status, 201);
+    }
+    drop(registry);
+    let layout = RepositoryLayout::new(&"app".parse().unwrap());
+    let link = |manifest: &Manifest| layout.revision_link(&sha256(manifest));
+    let held = root.join(link(&moved).parent().unwrap().as_str());
+    let mut command = Command::new(program());
+    if fs::metadata(&root).unwrap().uid() == 0 {
+        command = as_nobody(above.path());
+    }
+    fs::set_permissions(&held, Permissions::from_mode(0o555)).unwrap();
+    let output = run(command.args(["garbage-collect", "-m", "--root"]).arg(&root));
+    let said = lines(&output.stdout).join("\n");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(said.contains(link(&moved).as_str()), "{said}");
+    assert!(!said.contains(link(&more).as_str()), "{said}");
+    let is_there = |key: Key| root.join(key.as_str()).exists();
+    assert!(is_there(link(&moved)) && !is_there(link(&more)));
+    // What it refers to stays, and what the other referred to goes.
+    assert!(is_there(layout::blob(&Digest::sha256(b"moved"))));
+    assert!(!is_there(layout::blob(&Digest::sha256(b"more"))) && !is_there(layout::blob(&loose)));
+    fs::set_permissions(&held, Permissions::from_mode(0o777)).unwrap();
+    assert!(collect(&root, &["-m"]).status.success());
+    assert!(!is_there(link(&moved)) && !is_there(layout::blob(&Digest::sha256(b"moved"))));
+}
+
+/// No permission binds the superuser: a program that is nobody, whose everything below `above` then is.
+fn as_nobody(above: &Path) -> Command {
+    let copy = above.join("registry");
+    fs::copy(program(), &copy).unwrap();
+    let given = Command::new("chown").arg("-R").arg("65534:65534").arg(above).status().unwrap();
+    assert!(given.success());
+    let mut command = Command::new(copy);
+    command.uid(65534).gid(65534).current_dir("/");
+    command
 }
 
 #[test]

@@ -226,7 +226,7 @@ struct Round<'r> {
 }
 
 impl Round<'_> {
-    /// Takes the manifests that no tag keeps; in a dry run only tells of them.
+    /// Takes the manifests that no tag keeps; in a dry run only tells of them. What cannot be taken is told of and stays.
     async fn untagged(&mut self) -> Result<()> {
         let mut all = Repositories::default();
         while let Some(name) = all.next(self.remover.shared()).await? {
@@ -241,7 +241,12 @@ impl Round<'_> {
             }
             self.collected.removed_manifests += found.manifests.len() as u64;
             if !self.remover.is_idle() {
-                found.remove(&layout, self.remover).await?;
+                let remains = found.remove(&layout, self.remover).await?;
+                self.collected.removed_manifests -= remains.manifests;
+                self.collected.left += remains.objects.len() as u64;
+                for (key, reason) in remains.objects {
+                    (self.tell)(Step::Left { what: Damaged { key, reason } });
+                }
             }
         }
         Ok(())

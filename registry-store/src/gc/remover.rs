@@ -70,15 +70,7 @@ impl Remover {
         Ok(left)
     }
 
-    /// Deletes objects, in no order. All are gone, durably, on return. A crash leaves any of them.
-    ///
-    /// The first time, what is there and what is not is made sure of before.
-    pub(crate) async fn remove(&self, keys: Vec<Key>) -> Result<()> {
-        let parts: Vec<Vec<Key>> = keys.chunks(PART).map(<[Key]>::to_vec).collect();
-        let parts = stream::iter(parts).map(|part| self.part(part));
-        parts.buffered(PARALLEL).try_collect().await
-    }
-
+    /// All are gone, durably, on return. The first time, what is there and what is not is made sure of before.
     async fn part(&self, keys: Vec<Key>) -> Result<()> {
         let Some(held) = self.held.clone().filter(|_| !keys.is_empty()) else { return Ok(()) };
         self.settled.get_or_try_init(|| settle(&self.shared)).await?;

@@ -1,6 +1,6 @@
 //! [`untagged`]: the manifests of a repository that no tag keeps, and how they go.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use futures::{StreamExt as _, stream};
@@ -29,10 +29,21 @@ pub(crate) struct Untagged {
     pub(crate) manifests: Vec<Digest>,
     /// The same in parts, in the order in which they go: what refers to others goes before these.
     waves: Vec<Vec<Digest>>,
+    /// Who of them refers to whom, in order, by their places in `manifests`.
+    edges: Vec<(u32, u32)>,
     /// Those that have a subject, and which.
     subjects: HashMap<Digest, Vec<Digest>>,
     /// Tags of which it cannot be told what they point at. Then there are no manifests here.
     pub(crate) damaged: Vec<Damaged>,
+}
+
+/// What was to go and stays.
+#[derive(Debug, Default)]
+pub(crate) struct Remains {
+    /// How many manifests.
+    pub(crate) manifests: u64,
+    /// Objects, and why: the links of these, and others.
+    pub(crate) objects: Vec<(Key, String)>,
 }
 
 /// Looks for the manifests that no tag keeps.
@@ -104,29 +115,68 @@ async fn tags(
 }
 
 impl Untagged {
-    /// Takes the manifests away from the repository.
+    /// Takes the manifests away from the repository, those that can be.
     ///
     /// Order: where tags once pointed at them → for each part of them: the revision links → the records at their subjects.
-    /// A manifest goes before those that it refers to. A crash leaves some of them, whole; or a record without a
-    /// manifest, which counts as none.
-    pub(crate) async fn remove(&self, layout: &RepositoryLayout, remover: &Remover) -> Result<()> {
-        self.forget_history(layout, remover).await?;
+    /// A manifest goes before those that it refers to, and if it cannot go, these stay. A crash leaves some of them, whole;
+    /// or a record without a manifest, which counts as none.
+    pub(crate) async fn remove(
+        &self,
+        layout: &RepositoryLayout,
+        remover: &Remover,
+    ) -> Result<Remains> {
+        let mut remains =
+            Remains { objects: self.forget_history(layout, remover).await?, ..Remains::default() };
+        let mut stay = HashSet::new();
         for part in self.waves.iter().flat_map(|wave| wave.chunks(BATCH)) {
-            let links = part.iter().map(|digest| layout.revision_link(digest));
-            remover.remove(links.collect()).await?;
-            let records = part.iter().flat_map(|digest| {
-                let subjects = self.subjects.get(digest).into_iter().flatten();
-                subjects.map(|subject| layout.referrer_link(subject, digest))
-            });
-            remover.remove(records.collect()).await?;
+            let (part, kept): (Vec<&Digest>, Vec<&Digest>) =
+                part.iter().partition(|digest| !stay.contains(*digest));
+            remains.manifests += kept.len() as u64;
+            remains.objects.extend(kept.into_iter().map(|digest| {
+                let reason = "what refers to it cannot be taken".to_owned();
+                (layout.revision_link(digest), reason)
+            }));
+            let links: BTreeMap<Key, &Digest> =
+                part.iter().map(|digest| (layout.revision_link(digest), *digest)).collect();
+            let left = remover.remove_each(links.keys().cloned().collect()).await?;
+            let left_here: HashSet<&Digest> =
+                left.iter().filter_map(|(key, _)| links.get(key).copied()).collect();
+            remains.manifests += left_here.len() as u64;
+            remains.objects.extend(left);
+            let records =
+                part.iter().filter(|digest| !left_here.contains(*digest)).flat_map(|digest| {
+                    let subjects = self.subjects.get(*digest).into_iter().flatten();
+                    subjects.map(|subject| layout.referrer_link(subject, digest))
+                });
+            remains.objects.extend(remover.remove_each(records.collect()).await?);
+            for digest in left_here {
+                self.keep_what_it_refers_to(digest, &mut stay);
+            }
         }
-        Ok(())
+        Ok(remains)
     }
 
-    /// Removes the entries of history that say that a tag once pointed at one of them.
-    async fn forget_history(&self, layout: &RepositoryLayout, remover: &Remover) -> Result<()> {
+    fn keep_what_it_refers_to(&self, digest: &Digest, stay: &mut HashSet<Digest>) {
+        let mut next = vec![*digest];
+        while let Some(from) = next.pop() {
+            let place = self.manifests.binary_search(&from).ok().and_then(|it| it.try_into().ok());
+            let Some(place) = place else { continue };
+            let begin = self.edges.partition_point(|edge| *edge < (place, 0));
+            let edges = self.edges[begin..].iter().take_while(|edge| edge.0 == place);
+            let listed = edges.map(|edge| self.manifests[edge.1 as usize]);
+            next.extend(listed.filter(|digest| stay.insert(*digest)));
+        }
+    }
+
+    /// Removes the entries of history that say that a tag once pointed at one of them. Returns those that cannot be.
+    async fn forget_history(
+        &self,
+        layout: &RepositoryLayout,
+        remover: &Remover,
+    ) -> Result<Vec<(Key, String)>> {
+        let mut left = Vec::new();
         if self.manifests.is_empty() {
-            return Ok(());
+            return Ok(left);
         }
         let mut after: Option<String> = None;
         loop {
@@ -134,11 +184,11 @@ impl Untagged {
             let page = backend.list_children(&layout.tags(), after.as_deref(), MANY).await?;
             let places = page.items.iter().filter(|child| child.is_prefix());
             for tag in places.filter_map(|child| child.name().parse::<Tag>().ok()) {
-                self.forget_history_of(&tag, layout, remover).await?;
+                left.extend(self.forget_history_of(&tag, layout, remover).await?);
             }
             after = page.next_after().map(|child| child.name().to_owned());
             if after.is_none() {
-                return Ok(());
+                return Ok(left);
             }
         }
     }
@@ -148,19 +198,18 @@ impl Untagged {
         tag: &Tag,
         layout: &RepositoryLayout,
         remover: &Remover,
-    ) -> Result<()> {
+    ) -> Result<Vec<(Key, String)>> {
         let is_taken = |digest: &&Digest| self.manifests.binary_search(digest).is_ok();
-        let mut after = None;
+        let (mut left, mut after) = (Vec::new(), None);
         loop {
             let place = |algorithm| layout.tag_index(tag, algorithm);
             let page = listing::digests(remover.shared(), place, after.as_ref(), BATCH).await?;
             let taken = page.items.iter().filter(is_taken);
-            remover
-                .remove(taken.map(|digest| layout.tag_index_link(tag, digest)).collect())
-                .await?;
+            let entries = taken.map(|digest| layout.tag_index_link(tag, digest)).collect();
+            left.extend(remover.remove_each(entries).await?);
             after = page.next_after().copied();
             if after.is_none() {
-                return Ok(());
+                return Ok(left);
             }
         }
     }
@@ -254,7 +303,10 @@ impl<'g> Graph<'g> {
             nodes.iter().map(|node| linked[*node as usize]).collect()
         };
         let waves = waves(&taken, &self.edges).iter().map(|wave| digests(wave)).collect();
-        Untagged { manifests: digests(&taken), waves, subjects, damaged: Vec::new() }
+        let place = |node: u32| taken.binary_search(&node).ok().and_then(|it| it.try_into().ok());
+        let edges = self.edges.iter().filter_map(|(from, to)| Some((place(*from)?, place(*to)?)));
+        let edges = edges.collect();
+        Untagged { manifests: digests(&taken), waves, edges, subjects, damaged: Vec::new() }
     }
 
     /// Which nodes are kept, by their number.
