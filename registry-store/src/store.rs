@@ -134,8 +134,10 @@ impl Store {
     /// elsewhere, such as Harbor's. Who reads the blob now reads it to its end. Links to it stay, and lead nowhere until it
     /// is pushed again. `false` if it was not there.
     ///
-    /// One effect: the bytes go, alone among all who name blobs of the shard. It runs to its end even if the caller leaves. A push of the same blob that is under way
-    /// finds it gone, and fails or brings it again; one that has ended before is undone, as it was asked for.
+    /// One effect: the bytes go, alone among all who name blobs of the shard. It runs to its end even if the caller leaves.
+    /// A push of the same blob that has ended before is undone, as it was asked for; and so may one be that is under way,
+    /// though it ends well: it found the bytes there, and they went before it was done. Who marks elsewhere keeps such
+    /// pushes away, or names no blob that one may need.
     pub async fn remove_blob(&self, digest: &Digest) -> Result<bool> {
         blobs::remove_everywhere(&self.shared, digest).await
     }
