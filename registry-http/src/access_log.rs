@@ -115,11 +115,16 @@ fn escaped(text: &str) -> String {
 fn referer(it: &Exchange) -> Option<String> {
     let text = it.referer.as_deref()?;
     let text = text.split(['?', '#']).next().unwrap_or_default();
-    // What stands before an `@` may be a password.
-    Some(match (text.split_once("://"), text.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, behind))) => format!("{scheme}://{behind}"),
-        _ => text.to_owned(),
+    let behind = without_user(text);
+    Some(match text.split_once("://") {
+        Some((scheme, _)) if behind.len() < text.len() => format!("{scheme}://{behind}"),
+        _ => behind.to_owned(),
     })
+}
+
+/// What stands before an `@` may be a password, whatever else it looks like.
+fn without_user(text: &str) -> &str {
+    text.rsplit_once('@').map_or(text, |(_, behind)| behind)
 }
 
 fn protocol(version: Version) -> String {
@@ -145,8 +150,9 @@ fn json(it: &Exchange, fields: &Map<String, Value>) -> String {
     say("http.request.method", it.method.as_str().into());
     say("http.request.uri", it.shown().into());
     say("http.request.proto", protocol(it.version).into());
-    say("http.request.host", it.host.clone().into());
-    say("http.request.remoteaddr", it.peer.clone().into());
+    say("http.request.host", it.host.as_deref().map(without_user).into());
+    let forwarded_for = it.forwarded_for.map(|address| address.to_string());
+    say("http.request.remoteaddr", forwarded_for.or_else(|| it.peer.clone()).into());
     say("http.request.useragent", it.user_agent.clone().into());
     say("http.request.referer", referer(it).into());
     say("http.request.read", it.received.into());
@@ -178,6 +184,7 @@ mod tests {
             version: Version::HTTP_11,
             host: Some("registry.example.com".to_owned()),
             peer: Some("[2001:db8::1]:41234".to_owned()),
+            forwarded_for: None,
             user_agent: Some("do\"ck\ner".to_owned()),
             referer: Some("https://me:hunter2@example.com/page?key=hunter2#hunter2".to_owned()),
             actor: Some("alice b".to_owned()),
@@ -199,6 +206,33 @@ mod tests {
         );
         let unknown = Exchange { peer: None, actor: None, referer: None, ..exchange() };
         assert!(combined(&unknown).starts_with("- - - ["), "{}", combined(&unknown));
+    }
+
+    #[test]
+    fn what_stands_before_an_at_is_in_no_line() {
+        for (referer, expected) in [
+            ("//me:hunter2@example.com/x", "example.com/x"),
+            ("me:hunter2@example.com", "example.com"),
+            ("https://hunter2@me:hunter2@example.com/x", "https://example.com/x"),
+            ("example.com/x", "example.com/x"),
+        ] {
+            let (referer, host) = (Some(referer.to_owned()), Some("me:hunter2@x:5000".to_owned()));
+            let exchange = Exchange { referer, host, ..exchange() };
+            let line: Value = serde_json::from_str(&json(&exchange, &Map::new())).unwrap();
+            assert_eq!(line["http.request.referer"], expected);
+            assert_eq!(line["http.request.host"], "x:5000");
+            let line = combined(&exchange);
+            assert!(line.contains(&format!("\"{expected}\"")), "{line}");
+        }
+    }
+
+    #[test]
+    fn json_tells_for_whom_a_proxy_says_that_it_asks_and_a_combined_line_who_asks() {
+        let forwarded_for = Some("192.0.2.7".parse().unwrap());
+        let exchange = Exchange { forwarded_for, ..exchange() };
+        let line: Value = serde_json::from_str(&json(&exchange, &Map::new())).unwrap();
+        assert_eq!(line["http.request.remoteaddr"], "192.0.2.7");
+        assert!(combined(&exchange).starts_with("2001:db8::1 - "));
     }
 
     #[test]

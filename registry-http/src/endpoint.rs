@@ -159,8 +159,12 @@ pub(crate) fn route(uri: &Uri, path_prefix: &str) -> Option<Route> {
 pub(crate) fn shown(uri: &Uri) -> String {
     let Some(query) = uri.query() else { return uri.path().to_owned() };
     let pairs = query.split('&').map(|pair| match pair.split_once('=') {
-        Some((key, _)) if !PLAIN.contains(&key) => format!("{key}=***"),
-        _ => pair.to_owned(),
+        Some((key, _)) if PLAIN.contains(&key) => pair.to_owned(),
+        // What has no name is a value. Behind one in base64 there may be a `=` that belongs to it.
+        Some((_, value)) if value.bytes().all(|it| it == b'=') => "***".to_owned(),
+        Some((key, _)) => format!("{key}=***"),
+        None if pair.is_empty() || PLAIN.contains(&pair) => pair.to_owned(),
+        None => "***".to_owned(),
     });
     format!("{}?{}", uri.path(), pairs.collect::<Vec<_>>().join("&"))
 }
@@ -677,7 +681,10 @@ mod tests {
         for (address, expected) in [
             ("http://me:hunter2@host/v2/", "/v2/"),
             ("/v2/?_state=hunter2&n=3&_offset=4", "/v2/?_state=***&n=3&_offset=4"),
-            ("/v2/?%6E=hunter2&hunter", "/v2/?%6E=***&hunter"),
+            ("/v2/?%6E=hunter2&n", "/v2/?%6E=***&n"),
+            ("/v2/?hunter2", "/v2/?***"),
+            ("/v2/?_state%3Dhunter2&&n=1", "/v2/?***&&n=1"),
+            ("/v2/?hunter2==", "/v2/?***"),
             ("/v2/?_tip=hunter2", "/v2/?_tip=***"),
         ] {
             assert_eq!(shown(&address.parse().unwrap()), expected, "{address}");

@@ -6,10 +6,12 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Buf as _, Bytes};
@@ -23,7 +25,7 @@ use registry_store::options::{Clock, Random};
 use registry_store::store::Store;
 use tokio::time::Instant;
 use tower::Service;
-use tracing::{Instrument as _, error_span};
+use tracing::{Instrument as _, Span, error_span};
 
 use crate::auth::Actor;
 use crate::endpoint;
@@ -32,6 +34,9 @@ use crate::route::Route;
 
 /// What a client that left before it was answered is told of with, as of nginx.
 pub const CLIENT_LEFT: u16 = 499;
+
+/// What a request whose handler panicked is told of with; its connection ends without an answer.
+pub const PANICKED: u16 = 500;
 
 /// Is told of requests. Both are called on the way of a request: they must neither block nor panic.
 pub trait Observer: Send + Sync + fmt::Debug + 'static {
@@ -64,13 +69,16 @@ pub struct Exchange {
     pub host: Option<String>,
     /// Who sent it, as the listener knows: an address and a port.
     pub peer: Option<String>,
+    /// For whom it was sent, as a proxy says: the first address of `X-Forwarded-For`, or else `X-Real-Ip`, as in
+    /// Distribution. Anybody can say so.
+    pub forwarded_for: Option<IpAddr>,
     /// The client's program.
     pub user_agent: Option<String>,
     /// Where its address was found. It may hold what is secret.
     pub referer: Option<String>,
     /// Who it is, if the authorizer was asked and let it in.
     pub actor: Option<String>,
-    /// The answer's status; [`CLIENT_LEFT`] if there was none.
+    /// The answer's status; if there was none [`CLIENT_LEFT`], or [`PANICKED`].
     pub status: u16,
     /// The answer's media type.
     pub content_type: Option<String>,
@@ -159,7 +167,8 @@ where
         request.extensions_mut().insert(id.clone());
         // The one name that a header must have to be in whatever is sent on.
         let header = HeaderValue::try_from(&id.0).ok();
-        let span = error_span!("request", id = %id.0);
+        // In lines of JSON it is `http.request.id`, as in those of the access log.
+        let span = error_span!("http.request", id = %id.0);
         let received = Arc::new(AtomicU64::new(0));
         let mut ending = Ending::of(&request, id, &self.shared, Arc::clone(&received));
         let request = request.map(|inner| CountedBody { inner, count: received });
@@ -170,7 +179,8 @@ where
                 response.headers_mut().insert(HEADER, header);
             }
             ending.answered(&response);
-            Ok(response.map(|inner| AnswerBody { inner, ending }))
+            let span = Span::current();
+            Ok(response.map(|inner| AnswerBody { inner, ending, span, is_broken: false }))
         };
         Box::pin(answer.instrument(span))
     }
@@ -207,6 +217,7 @@ impl Ending {
             version: request.version(),
             host: text(headers, HOST).or(authority),
             peer: (shared.peer_of)(request.extensions()),
+            forwarded_for: forwarded_for(headers),
             user_agent: text(headers, USER_AGENT),
             referer: text(headers, REFERER),
             actor: None,
@@ -230,12 +241,22 @@ impl Ending {
 
 impl Drop for Ending {
     fn drop(&mut self) {
+        if self.exchange.status == CLIENT_LEFT && thread::panicking() {
+            self.exchange.status = PANICKED;
+        }
         self.exchange.took = self.begun.elapsed();
         self.exchange.received = self.received.load(Ordering::Relaxed);
         for observer in &self.shared.observers {
             observer.ended(&self.exchange);
         }
     }
+}
+
+/// As Distribution has it: what is no address counts as nothing.
+fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
+    let first = headers.get("x-forwarded-for").and_then(|value| value.to_str().ok());
+    let first = first.and_then(|value| value.split(',').next()?.trim_matches(' ').parse().ok());
+    first.or_else(|| headers.get("x-real-ip")?.to_str().ok()?.parse().ok())
 }
 
 fn text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
@@ -276,6 +297,9 @@ impl<B: Body<Data = Bytes> + Unpin> Body for CountedBody<B> {
 pub struct AnswerBody<R> {
     inner: R,
     ending: Ending,
+    /// The request's: what is told while the body is made belongs to it.
+    span: Span,
+    is_broken: bool,
 }
 
 impl<R: Body<Data = Bytes> + Unpin> Body for AnswerBody<R> {
@@ -286,8 +310,11 @@ impl<R: Body<Data = Bytes> + Unpin> Body for AnswerBody<R> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, R::Error>>> {
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
-        let is_whole = frame.is_none() || self.inner.is_end_stream();
+        let this = &mut *self;
+        let frame = ready!(this.span.in_scope(|| Pin::new(&mut this.inner).poll_frame(cx)));
+        // Behind a failure a body is at its end, too.
+        self.is_broken |= matches!(frame, Some(Err(_)));
+        let is_whole = !self.is_broken && (frame.is_none() || self.inner.is_end_stream());
         let exchange = &mut self.ending.exchange;
         exchange.sent += length(frame.as_ref());
         exchange.is_whole |= is_whole;
@@ -312,4 +339,172 @@ impl<R: fmt::Debug> fmt::Debug for AnswerBody<R> {
 fn length<E>(frame: Option<&Result<Frame<Bytes>, E>>) -> u64 {
     let data = frame.and_then(|frame| frame.as_ref().ok()).and_then(Frame::data_ref);
     data.map_or(0, |bytes| bytes.remaining() as u64)
+}
+
+/// A request for tests of what is told of them.
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+
+    /// That has been answered with a byte for two.
+    pub(crate) fn exchange(route: Route) -> Exchange {
+        Exchange {
+            route: Some(route),
+            id: RequestId("5a0b".to_owned()),
+            began: SystemTime::UNIX_EPOCH,
+            took: Duration::from_millis(1),
+            method: Method::GET,
+            uri: Uri::from_static("/"),
+            version: Version::HTTP_11,
+            host: None,
+            peer: None,
+            forwarded_for: None,
+            user_agent: None,
+            referer: None,
+            actor: None,
+            status: 200,
+            content_type: None,
+            received: 2,
+            sent: 1,
+            is_whole: true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::task::Waker;
+
+    use futures::FutureExt as _;
+    use http::StatusCode;
+    use http_body_util::{BodyExt as _, Empty};
+    use registry_store::backend::MemoryBackend;
+    use registry_store::options::StoreOptions;
+    use tower::{ServiceExt as _, service_fn};
+
+    use super::*;
+    use crate::body::ResponseBody;
+
+    type Told = (u16, u64, bool);
+
+    /// Status, bytes and whether it was whole, of each that has ended.
+    #[derive(Debug, Default)]
+    struct Ended(Mutex<Vec<Told>>);
+
+    impl Observer for Ended {
+        fn began(&self, _: Option<Route>) {}
+
+        fn ended(&self, exchange: &Exchange) {
+            self.0.lock().unwrap().push((exchange.status, exchange.sent, exchange.is_whole));
+        }
+    }
+
+    type Answer = Response<AnswerBody<ResponseBody>>;
+
+    /// Asks a service that answers so, and looks at it as `client` does. What was told of the request.
+    async fn told<F, C>(
+        answer: fn() -> F,
+        client: impl FnOnce(BoxFuture<'static, Answer>) -> C,
+    ) -> Told
+    where
+        F: Future<Output = ResponseBody> + Send + 'static,
+        C: Future<Output = ()>,
+    {
+        let ended = Arc::new(Ended::default());
+        let store = Store::new(Arc::new(MemoryBackend::new()), StoreOptions::default());
+        let inner = service_fn(move |_: Request<CountedBody<Empty<Bytes>>>| async move {
+            Ok::<_, Infallible>(answer().await.respond(StatusCode::OK))
+        });
+        let observers = vec![Arc::clone(&ended) as Arc<dyn Observer>];
+        let observed = Observe::new(inner, observers, &store, "", |_| None);
+        let answer = observed.oneshot(Request::new(Empty::new()));
+        client(answer.map(|Ok(answer)| answer).boxed()).await;
+        let told = std::mem::take(&mut *ended.0.lock().unwrap());
+        assert_eq!(told.len(), 1, "{told:?}");
+        told[0]
+    }
+
+    async fn three_bytes() -> ResponseBody {
+        let parts = ["a", "b", "c"].map(|part| Ok::<_, std::io::Error>(Bytes::from(part)));
+        ResponseBody::sized(futures::stream::iter(parts), 3)
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_was_taken_to_its_end_is_whole() {
+        let all = |answer: BoxFuture<'static, Answer>| async move {
+            answer.await.collect().await.unwrap();
+        };
+        assert_eq!(told(three_bytes, all).await, (200, 3, true));
+        let nothing = || async { ResponseBody::empty() };
+        assert_eq!(told(nothing, |answer| async move { drop(answer.await) }).await, (200, 0, true));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_left_in_the_middle_is_not_whole() {
+        let two = |answer: BoxFuture<'static, Answer>| async move {
+            let mut body = answer.await.into_body();
+            body.frame().await.unwrap().unwrap();
+            body.frame().await.unwrap().unwrap();
+        };
+        assert_eq!(told(three_bytes, two).await, (200, 2, false));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_the_storage_cuts_is_not_whole_however_it_is_read_on() {
+        let cut = || async {
+            let parts = [Ok(Bytes::from("a")), Err(std::io::Error::other("it fails"))];
+            ResponseBody::sized(futures::stream::iter(parts), 3)
+        };
+        let all = |answer: BoxFuture<'static, Answer>| async move {
+            let mut body = answer.await.into_body();
+            body.frame().await.unwrap().unwrap();
+            body.frame().await.unwrap().unwrap_err();
+            assert!(body.is_end_stream());
+            assert!(body.frame().await.is_none());
+        };
+        assert_eq!(told(cut, all).await, (200, 1, false));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_leaves_before_its_answer_is_told_of_as_such() {
+        let leave = |mut answer: BoxFuture<'static, Answer>| async move {
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(answer.poll_unpin(&mut cx).is_pending());
+        };
+        let never = || std::future::pending::<ResponseBody>();
+        assert_eq!(told(never, leave).await, (CLIENT_LEFT, 0, false));
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_panics_is_no_client_that_has_left() {
+        let caught = |answer: BoxFuture<'static, Answer>| async move {
+            tokio::spawn(answer).await.unwrap_err();
+        };
+        async fn panics() -> ResponseBody {
+            panic!("it panics")
+        }
+        assert_eq!(told(panics, caught).await, (PANICKED, 0, false));
+    }
+
+    #[test]
+    fn a_proxy_tells_for_whom_it_asks_by_an_address_or_not_at_all() {
+        for (name, value, expected) in [
+            ("x-forwarded-for", "192.0.2.7", Some("192.0.2.7")),
+            ("x-forwarded-for", " 192.0.2.7 , 10.0.0.1", Some("192.0.2.7")),
+            ("x-forwarded-for", "2001:db8::7", Some("2001:db8::7")),
+            ("x-forwarded-for", "a, 192.0.2.7", None),
+            ("x-forwarded-for", "192.0.2.7\" x", None),
+            ("x-real-ip", "192.0.2.7", Some("192.0.2.7")),
+            ("x-real-ip", "192.0.2.7, 10.0.0.1", None),
+            ("x-other", "192.0.2.7", None),
+        ] {
+            let headers = HeaderMap::from_iter([(
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )]);
+            let found = forwarded_for(&headers).map(|address| address.to_string());
+            assert_eq!(found.as_deref(), expected, "{name}: {value}");
+        }
+    }
 }

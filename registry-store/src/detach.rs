@@ -1,6 +1,7 @@
 //! [`Detached`]: work that must not stop half-way when its caller leaves.
 
 use tokio::sync::watch;
+use tracing::Instrument as _;
 
 use crate::backend::{self, ErrorKind};
 use crate::error::{Error, Result};
@@ -28,11 +29,13 @@ impl Detached {
         F: Future<Output = Result<T>> + Send + 'static,
     {
         let running = Running::new(&self.running);
-        let task = tokio::spawn(async move {
+        let work = async move {
             let result = future.await;
             drop(running);
             result
-        });
+        };
+        // What it tells of belongs to the caller's request.
+        let task = tokio::spawn(work.in_current_span());
         match task.await {
             Ok(result) => result,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),

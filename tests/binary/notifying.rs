@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 
 use crate::configuring::Place;
 use crate::listening::push;
+use crate::operating::{address_in, figure, until};
 
 const TAKE: Mood = Mood::Answer(200);
 
@@ -331,4 +332,50 @@ fn over_https_the_certificate_of_an_endpoint_has_to_be_one_that_is_trusted() {
     let _registry = trusting("receiver.pem");
     let sent = receiver.wait_for(|sent| !sent.is_empty());
     assert_eq!(taken(&sent), [pushed[0].to_string()]);
+}
+
+#[test]
+fn metrics_tell_under_distributions_names_how_the_telling_goes() {
+    let receiver = Receiver::start(TAKE);
+    let address = receiver.address();
+    let endpoint = format!("url: 'http://{address}/', timeout: 5s, threshold: 1, backoff: 1ms");
+    let place = Place::new(&format!(
+        "version: 0.1\n\
+         storage: {{filesystem: {{rootdirectory: DATA}}}}\n\
+         http:\n  addr: 127.0.0.1:0\n  debug: {{addr: 127.0.0.1:0, prometheus: {{enabled: true}}}}\n\
+         notifications:\n  endpoints:\n    - {{name: one, {endpoint}}}\n    - {{name: one, {endpoint}}}\n"
+    ));
+    let mut registry = start(&place);
+    let debug = address_in(&registry.log_line("the debug server listens on"));
+    push(registry.address(), "app", b"content");
+    for endpoint in ["one", "one #2"] {
+        let of = format!("endpoint=\"{endpoint}\"");
+        for (sample, value) in [
+            (format!("registry_notifications_events_total{{type=\"Events\",{of}}}"), 1.0),
+            (format!("registry_notifications_events_total{{type=\"Successes\",{of}}}"), 1.0),
+            (format!("registry_notifications_events_total{{type=\"Failures\",{of}}}"), 0.0),
+            (format!("registry_notifications_events_total{{type=\"Errors\",{of}}}"), 0.0),
+            (format!("registry_notifications_pending_total{{{of}}}"), 0.0),
+            (format!("registry_notifications_status_total{{code=\"200 OK\",{of}}}"), 1.0),
+            (format!("registry_notifications_dropped_total{{{of}}}"), 0.0),
+        ] {
+            until(&format!("{sample} is {value}"), || figure(debug, &sample) == Some(value));
+        }
+    }
+    let metrics = String::from_utf8(request(debug, "GET", "/metrics").body).unwrap();
+    for (name, kind) in
+        [("events", "counter"), ("pending", "gauge"), ("status", "counter"), ("dropped", "counter")]
+    {
+        let line = format!("# TYPE registry_notifications_{name}_total {kind}\n");
+        assert!(metrics.contains(&line), "{line}");
+    }
+    let mut samples: Vec<&str> = metrics
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.rsplit_once(' ').unwrap().0)
+        .collect();
+    let all = samples.len();
+    samples.sort_unstable();
+    samples.dedup();
+    assert_eq!(samples.len(), all, "each sample comes once");
 }

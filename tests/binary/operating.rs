@@ -1,7 +1,7 @@
 //! What operators see and order: metrics, the log of requests, health, read-only, Harbor's registryctl.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::thread::yield_now;
@@ -97,8 +97,11 @@ fn metrics_have_distributions_names_and_count_what_was_done() {
         ("registry_http_request_size_bytes_sum{handler=\"blob_upload\"}", 7.0),
         ("registry_http_received_bytes_total{handler=\"blob_upload\"}", 7.0),
         ("registry_http_sent_bytes_total{handler=\"blob\"}", 7.0),
-        ("registry_http_in_flight_requests{handler=\"blob\"}", 0.0),
-        ("registry_http_in_flight_requests{handler=\"referrers\"}", 0.0),
+        ("registry_storage_cache_total{type=\"Request\"}", 0.0),
+        ("registry_storage_cache_total{type=\"Hit\"}", 0.0),
+        ("registry_storage_cache_total{type=\"Miss\"}", 0.0),
+        ("registry_log_dropped_total", 0.0),
+        ("registry_access_log_dropped_total", 0.0),
         ("registry_storage_action_seconds_count{action=\"GetContent\",driver=\"filesystem\"}", 1.0),
         ("registry_storage_action_seconds_count{action=\"Move\",driver=\"filesystem\"}", 1.0),
         ("registry_damage_total{found=\"blob\"}", 0.0),
@@ -110,6 +113,10 @@ fn metrics_have_distributions_names_and_count_what_was_done() {
     ] {
         // A request has ended when its answer was handed over, which a client may see earlier.
         until(sample, || figure(debug, sample).is_some_and(|value| value >= least));
+    }
+    for handler in ["blob", "blob_upload", "manifest", "referrers"] {
+        let sample = format!("registry_http_in_flight_requests{{handler=\"{handler}\"}}");
+        until(&format!("{sample} is 0"), || figure(debug, &sample) == Some(0.0));
     }
     let metrics = request(debug, "GET", "/metrics");
     assert!(metrics.header("content-type").unwrap().starts_with("text/plain; version=0.0.4"));
@@ -187,7 +194,7 @@ fn lines_of_json_have_what_happens_the_id_of_its_request_and_the_fields_of_the_c
     let (_, log) = registry.ended_with_output();
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let refused = lines.iter().find(|line| line["path"] == "/v2/a/tags/list").unwrap();
-    let names = ["service", "level", "msg", "request.id"];
+    let names = ["service", "level", "msg", "http.request.id"];
     let expected = [json!("registry"), json!("debug"), json!("refused"), json!("5a0b")];
     assert_eq!(told(refused, &names), expected, "{refused}");
     assert!(refused["time"].as_str().unwrap().ends_with('Z'), "{refused}");
@@ -243,6 +250,116 @@ fn what_listens_and_what_answers_is_checked() {
     drop(other);
     until("both fail", || health().get(&tcp).is_some() && health().get(&http).is_some());
     assert_eq!(request(registry.address(), "GET", "/v2/").status, 503);
+}
+
+#[test]
+fn two_checks_of_one_host_fail_each_for_itself() {
+    let other = place("");
+    let (other, _) = start(&other);
+    let place = place(&format!(
+        "health:\n  http:\n    - {{uri: 'http://{0}/none', interval: 5ms}}\n    \
+         - {{uri: 'http://{0}/v2/', interval: 5ms, statuscode: 418}}\n    \
+         - {{uri: 'http://{0}/v2/', interval: 5ms}}\n",
+        other.address()
+    ));
+    let (_registry, debug) = start(&place);
+    let health = || object(&request(debug, "GET", "/debug/health"));
+    let name = format!("http://{}", other.address());
+    let expected = json!({
+        &name: "expected the status 200, found 404",
+        format!("{name} #2"): "expected the status 418, found 200",
+    });
+    until("both fail", || health() == expected);
+}
+
+#[test]
+fn without_its_data_directory_it_is_neither_ready_nor_healthy() {
+    let place = place("health: {storagedriver: {enabled: true, interval: 5ms, threshold: 1}}\n");
+    let (registry, debug) = start(&place);
+    let status = |target: &str| request(debug, "GET", target).status;
+    let away = place.data().with_extension("away");
+    assert_eq!((status("/debug/ready"), status("/debug/health")), (200, 200));
+    fs::rename(place.data(), &away).unwrap();
+    let ready = request(debug, "GET", "/debug/ready");
+    assert_eq!(ready.status, 503);
+    let why = object(&ready)["storage"].as_str().unwrap().to_owned();
+    assert!(why.contains("nothing is there; expected the directory that was opened at start"), "{why}");
+    until("it is taken out of service", || status("/debug/health") == 503);
+    assert_eq!(request(registry.address(), "GET", "/v2/").status, 503);
+    fs::rename(&away, place.data()).unwrap();
+    until("it is back", || status("/debug/health") == 200);
+    assert_eq!(status("/debug/ready"), 200);
+}
+
+#[test]
+fn an_answer_that_the_storage_cuts_is_logged_as_broken_off_and_told_of_with_its_id() {
+    let place = place("log: {formatter: json}\n");
+    let (mut registry, _) = start(&place);
+    // More than the buffers of two sockets hold.
+    let content = vec![b'x'; 32 << 20];
+    let digest = push(registry.address(), "app", &content);
+    let mut stream = connect(registry.address());
+    write!(stream, "GET /v2/app/blobs/{digest} HTTP/1.1\r\nHost: x\r\nX-Request-Id: 5a0b\r\n\r\n")
+        .unwrap();
+    stream.read_exact(&mut [0; 1]).unwrap();
+    let hex = digest.hex();
+    let data = format!("docker/registry/v2/blobs/sha256/{}/{hex}/data", &hex[..2]);
+    fs::OpenOptions::new().write(true).open(place.data().join(data)).unwrap().set_len(0).unwrap();
+    // However the connection ends.
+    let _ = stream.read_to_end(&mut Vec::new());
+    let told: Value = serde_json::from_str(&registry.log_line("the answer broke off")).unwrap();
+    assert_eq!(told["http.request.id"], "5a0b", "{told}");
+    let line: Value = serde_json::from_str(&registry.output_line("\"5a0b\"")).unwrap();
+    assert_eq!(
+        (&line["msg"], &line["http.response.status"]),
+        (&json!("response broken off"), &json!(200))
+    );
+}
+
+#[test]
+fn what_goes_on_by_itself_is_told_of_with_the_id_of_its_request() {
+    let place = place("log: {formatter: json}\n");
+    let (mut registry, _) = start(&place);
+    let digest = push(registry.address(), "app", b"content");
+    let hex = digest.hex();
+    let data = format!("docker/registry/v2/blobs/sha256/{}/{hex}/data", &hex[..2]);
+    fs::write(place.data().join(data), b"other").unwrap();
+    let target = format!("/v2/app/blobs/uploads/?digest={digest}");
+    let mut stream = connect(registry.address());
+    write!(
+        stream,
+        "POST {target} HTTP/1.1\r\nHost: x\r\nX-Request-Id: 5a0b\r\nContent-Length: 7\r\n\
+         Connection: close\r\n\r\ncontent"
+    )
+    .unwrap();
+    assert_eq!(answer(&mut stream, true).status, 201);
+    let told = registry.log_line("damaged object replaced by a push");
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["http.request.id"], "5a0b", "{told}");
+}
+
+#[test]
+fn json_tells_for_whom_a_proxy_asks_if_that_is_an_address() {
+    let place = place("log: {formatter: json}\n");
+    let (mut registry, _) = start(&place);
+    for (number, (header, expected)) in [
+        ("X-Forwarded-For: 192.0.2.7, 10.0.0.1", Some("192.0.2.7")),
+        ("X-Forwarded-For: hunter2\r\nX-Real-Ip: 2001:db8::7", Some("2001:db8::7")),
+        ("X-Real-Ip: 192.0.2.7:80", None),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let header = format!("{header}\r\nX-Request-Id: number-{number}");
+        assert_eq!(with_header(registry.address(), "GET", "/v2/", &header).status, 200);
+        let line = registry.output_line(&format!("number-{number}"));
+        let line: Value = serde_json::from_str(&line).unwrap();
+        let found = line["http.request.remoteaddr"].as_str().unwrap();
+        match expected {
+            Some(expected) => assert_eq!(found, expected),
+            None => assert!(found.starts_with("127.0.0.1:"), "{found}"),
+        }
+    }
 }
 
 #[test]
@@ -323,6 +440,32 @@ fn harbors_collector_deletes_blobs_and_manifests() {
     assert_eq!(request(registry.address(), "HEAD", &target).status, 404);
     push(registry.address(), "app", b"{}");
     assert_eq!(request(registry.address(), "HEAD", &target).status, 200);
+}
+
+#[test]
+fn registryctl_of_a_registry_that_only_reads_deletes_nothing_and_its_requests_are_logged() {
+    let first = place("");
+    let digest = push(start(&first).0.address(), "app", b"content");
+    let place = Place::new(&format!(
+        "version: 0.1\n\
+         storage:\n  filesystem:\n    rootdirectory: {}\n  maintenance: {{readonly: {{enabled: true}}}}\n\
+         http: {{addr: 127.0.0.1:0}}\nregistryctl: {{addr: 127.0.0.1:0}}\n",
+        first.data().display()
+    ));
+    let mut command = place.serve();
+    command.env("JOBSERVICE_SECRET", "hunter2");
+    let mut registry = RegistryProcess::greeted(&mut command);
+    let ctl = beside(&mut registry, "registryctl");
+    let secret = "Authorization: Harbor-Secret hunter2";
+    let delete =
+        |header: &str| with_header(ctl, "DELETE", &format!("/api/registry/blob/{digest}"), header);
+    let refused = delete(&format!("{secret}\r\nX-Request-Id: 5a0b"));
+    assert_eq!((refused.status, refused.header("x-request-id")), (503, Some("5a0b")));
+    assert_eq!(delete(&format!("{secret}\r\n{secret}")).status, 401);
+    let line = registry.output_line("\"DELETE /api/registry/blob/");
+    assert!(line.contains("HTTP/1.1\" 503 "), "{line}");
+    let blob = format!("/v2/app/blobs/{digest}");
+    assert_eq!(request(registry.address(), "GET", &blob).status, 200);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use registry_tests::backends::{BUCKET, ServedBucket};
 use registry_tests::documents::{descriptor_of, image, image_document, manifest};
 use registry_tests::plain_http::{Answer, request, send};
 use registry_tests::registry_process::RegistryProcess;
+use registry_tests::s3::faults::Fault;
 use registry_tests::s3::operation::Operation;
 use registry_tests::s3::options::{Credentials, Listing, S3Options};
 use registry_tests::s3::server::S3Server;
@@ -21,6 +22,7 @@ use tempfile::TempDir;
 use crate::configuring::Place;
 use crate::failures::{failure, says};
 use crate::listening::push;
+use crate::operating::{address_in, figure};
 
 /// More than is sent through the registry.
 const LARGE: &[u8] = &[b'x'; 64 * 1024];
@@ -399,4 +401,32 @@ fn container(access_key: &str, secret_key: &str) -> String {
         }
     });
     format!("http://{address}/keys")
+}
+
+#[test]
+fn metrics_tell_what_is_sent_to_the_bucket_and_what_was_sent_again() {
+    let bucket = served();
+    let place = configuration(&bucket.server.endpoint(), "", "");
+    let mut command = place.serve();
+    command.env("REGISTRY_HTTP_DEBUG_ADDR", "127.0.0.1:0");
+    command.env("REGISTRY_HTTP_DEBUG_PROMETHEUS_ENABLED", "true");
+    let mut registry = RegistryProcess::greeted(&mut command);
+    let debug = address_in(&registry.log_line("the debug server listens on"));
+    let count = |name: &str| figure(debug, &format!("{name}{{operation=\"put\"}}")).unwrap_or(0.0);
+    let counts = || {
+        ["requests", "retries", "throttled", "failures"]
+            .map(|it| count(&format!("registry_s3_{it}_total")))
+    };
+    let before = counts();
+    bucket.s3.faults().nth(Operation::PutObject, 1, Fault::LoseRequest);
+    push(registry.address(), "kept", b"content");
+    let [sent, retries, throttled, failures] = counts();
+    assert_eq!(retries - before[1], 1.0);
+    // The blob and its link, at least, and what was sent again.
+    assert!(sent - before[0] >= 3.0, "{sent} after {}", before[0]);
+    assert_eq!((throttled, failures), (before[2], before[3]));
+    let metrics = String::from_utf8(request(debug, "GET", "/metrics").body).unwrap();
+    for name in ["requests", "retries", "throttled", "failures"] {
+        assert!(metrics.contains(&format!("# TYPE registry_s3_{name}_total counter\n")), "{name}");
+    }
 }

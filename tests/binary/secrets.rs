@@ -1,9 +1,10 @@
 //! Secrets of a configuration: no log, answer, metric, mistake nor `config check` has one in it.
 
 use std::fs;
+use std::io::Write as _;
 use std::process::Command;
 
-use registry_tests::plain_http::{Answer, request};
+use registry_tests::plain_http::{Answer, answer, connect, request};
 use registry_tests::s3::options::Credentials;
 use rustix::process::Signal;
 use serde_json::Value;
@@ -59,6 +60,8 @@ fn no_log_metric_or_answer_has_a_secret_in_it() {
         for target in [
             "/v2/app/blobs/uploads/1?_state=hunter2",
             "/v2/_catalog?token=hunter2&password=hunter2",
+            "/v2/?hunter2",
+            "/v2/?_state%3Dhunter2",
             "http://me:hunter2@registry.example.com/v2/",
         ] {
             for header in [
@@ -66,11 +69,17 @@ fn no_log_metric_or_answer_has_a_secret_in_it() {
                 "Authorization: Bearer hunter2",
                 "Cookie: hunter2",
                 "Referer: http://me:hunter2@registry.example.com/?key=hunter2",
+                "Referer: //me:hunter2@example.com/x",
+                "Referer: me:hunter2@example.com",
             ] {
                 see(with_header(address, "GET", target, header));
                 see(with_header(ctl, "DELETE", "/api/registry/blob/x", header));
             }
         }
+        let mut stream = connect(address);
+        let head = "GET /v2/ HTTP/1.1\r\nHost: me:hunter2@x\r\nConnection: close\r\n\r\n";
+        stream.write_all(head.as_bytes()).unwrap();
+        see(answer(&mut stream, true));
         let header = "Authorization: Harbor-Secret hunter2";
         see(with_header(ctl, "DELETE", "/api/registry/blob/x", header));
         for target in ["/metrics", "/debug/health", "/debug/ready", "/debug/readonly"] {

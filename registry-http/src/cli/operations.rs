@@ -4,6 +4,7 @@
     reason = "reads a secret at start, and looks for the files of checks"
 )]
 
+use std::collections::HashMap;
 use std::env;
 use std::fs;
 use std::future::pending;
@@ -28,7 +29,7 @@ use registry_http::observe::{Observe, Observer};
 use registry_http::peer::Peer;
 use registry_http::registryctl::Registryctl;
 use registry_http::serve::{Limits, serve_with};
-use registry_http::{Options, ReadOnlySwitch, RegistryService, ResponseBody, service};
+use registry_http::{Options, ReadOnlySwitch, RegistryService, service};
 use registry_store::backend::s3::{RequestCounts, S3Backend};
 use registry_store::backend::{Backend, BackendObserver, ObservedBackend};
 use registry_store::store::Store;
@@ -42,6 +43,9 @@ use super::{Failure, process, upload_secret};
 
 /// The variable in which Harbor gives the secret.
 const SECRET: &str = "JOBSERVICE_SECRET";
+
+/// How many connections a server for operators has at most: descriptors are for clients.
+const CONNECTIONS_BESIDE: usize = 64;
 
 /// What is asked for.
 #[derive(Debug)]
@@ -82,14 +86,14 @@ pub(super) struct Operations {
     wanted: Wanted,
     debug: Option<TcpListener>,
     registryctl: Option<(TcpListener, Vec<u8>)>,
+    /// Where the access log goes.
     lines: Option<Lines>,
+    /// Where the log goes.
+    log: Lines,
     metrics: Arc<Metrics>,
     health: Health,
     suspicion: Suspicion,
-    /// Where the access log goes.
     read_only: ReadOnlySwitch,
-    /// Where the log goes.
-    log: Lines,
 }
 
 /// One of the counts of requests.
@@ -123,11 +127,11 @@ impl Operations {
             debug,
             registryctl,
             lines,
+            log: log.clone(),
             metrics: Arc::new(Metrics::new(driver)),
             health: Health::default(),
             suspicion: Suspicion::default(),
             read_only: ReadOnlySwitch::default(),
-            log: log.clone(),
         })
     }
 
@@ -200,6 +204,8 @@ impl Operations {
             }
             let service = Registryctl::new(store.clone(), &secret, switch)
                 .expect("that it is not empty was looked at when it was read");
+            // Its requests are about nothing that metrics know. They have ids and lines as the others.
+            let service = Observe::new(service, observers.clone(), store, "", peer);
             tokio::spawn(serve_beside(listener, service));
         }
         let service = Gate::new(service(store.clone(), options), self.health);
@@ -237,15 +243,19 @@ impl Operations {
                 let help = "Lines of the access log that standard output did not take.";
                 figures.single(name, Kind::Counter, help, lines.lost());
             }
+            let help = "Lines of the log that standard error did not take.";
+            figures.single("registry_log_dropped_total", Kind::Counter, help, log.lost());
         }));
     }
 
     fn begin_checks(&self, storage: &StorageProbe) -> Result<(), Failure> {
         let config::Health { storage: wanted, files, http, tcp } = self.wanted.health.clone();
-        let begin = |name: String, rhythm: Rhythm, probe: Box<dyn Probe>| {
-            let help = "Lines of the log that standard error did not take.";
-            figures.single("registry_log_dropped_total", Kind::Counter, help, log.lost());
+        let mut known: HashMap<String, usize> = HashMap::new();
+        let mut begin = |name: String, rhythm: Rhythm, probe: Box<dyn Probe>| {
             let Rhythm { interval, timeout, threshold } = rhythm;
+            // Failures are kept by name: two of one name would take back each other's.
+            let count = known.entry(name.clone()).and_modify(|count| *count += 1).or_insert(1);
+            let name = if *count > 1 { format!("{name} #{count}") } else { name };
             let check = Check { name, interval, patience: timeout, threshold, probe };
             tokio::spawn(self.health.clone().watch(check));
         };
@@ -333,14 +343,16 @@ fn say(what: &str, listener: &TcpListener) {
 }
 
 /// Serves until the program ends.
-async fn serve_beside<S>(listener: TcpListener, service: S)
+async fn serve_beside<S, B>(listener: TcpListener, service: S)
 where
-    S: Service<Request<Incoming>, Response = Response<ResponseBody>> + Clone + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     S::Future: Send + 'static,
-    ResponseBody: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    if let Err(error) = serve_with(Limits::default(), listener, service, pending()).await {
+    let limits = Limits { connections: Some(CONNECTIONS_BESIDE), ..Limits::default() };
+    if let Err(error) = serve_with(limits, listener, service, pending()).await {
         error!(%error, "a server for operators has ended");
     }
 }

@@ -136,3 +136,71 @@ fn method(method: &Method) -> &'static str {
         _ => "unknown",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::metrics::Metrics;
+    use crate::observe::Observer as _;
+    use crate::route::Route;
+
+    /// The lines that tell of a metric.
+    fn lines(text: &str, name: &str) -> Vec<String> {
+        let is_of = |line: &&str| {
+            let line = line.strip_prefix("# TYPE ").unwrap_or(line);
+            line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']))
+        };
+        text.lines().filter(is_of).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_request_is_in_flight_until_it_has_ended() {
+        let metrics = Metrics::new("inmemory");
+        let name = "registry_http_in_flight_requests";
+        let in_flight = || {
+            let of_blobs = format!("{name}{{handler=\"blob\"}} ");
+            let text = metrics.text();
+            let line = text.lines().find_map(|line| line.strip_prefix(&of_blobs));
+            line.unwrap().to_owned()
+        };
+        assert_eq!(in_flight(), "0");
+        let exchange = crate::observe::testing::exchange(Route::Blob);
+        metrics.began(exchange.route);
+        metrics.began(exchange.route);
+        assert_eq!(in_flight(), "2");
+        metrics.ended(&exchange);
+        metrics.ended(&exchange);
+        assert_eq!(in_flight(), "0");
+        assert_eq!(lines(&metrics.text(), name)[0], format!("# TYPE {name} gauge"));
+    }
+
+    #[test]
+    fn histograms_have_distributions_buckets() {
+        let metrics = Metrics::new("inmemory");
+        let exchange = crate::observe::testing::exchange(Route::Blob);
+        metrics.began(exchange.route);
+        metrics.ended(&exchange);
+        let text = metrics.text();
+        let buckets = |name: &str| {
+            assert!(text.contains(&format!("# TYPE {name} histogram\n")), "{name}");
+            let of_blobs = |line: &&String| line.contains("handler=\"blob\"");
+            let all = lines(&text, &format!("{name}_bucket"));
+            let bound = |line: &String| {
+                let bound = line.split("le=\"").nth(1).unwrap();
+                bound.split('"').next().unwrap().to_owned()
+            };
+            all.iter().filter(of_blobs).map(bound).collect::<Vec<_>>()
+        };
+        let durations = [
+            "0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "25",
+            "60", "+Inf",
+        ];
+        assert_eq!(buckets("registry_http_request_duration_seconds"), durations);
+        let mut sizes: Vec<String> = (0..22).map(|it| (1024_u64 << it).to_string()).collect();
+        sizes.push("+Inf".to_owned());
+        assert_eq!(buckets("registry_http_request_size_bytes"), sizes);
+        assert_eq!(buckets("registry_http_response_size_bytes"), sizes);
+        for name in ["registry_http_requests_total", "registry_http_sent_bytes_total"] {
+            assert_eq!(lines(&text, name)[0], format!("# TYPE {name} counter"));
+        }
+    }
+}

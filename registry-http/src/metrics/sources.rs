@@ -1,6 +1,8 @@
 //! Figures that other parts of the registry keep.
 
 #[cfg(feature = "notifications")]
+use std::collections::HashMap;
+#[cfg(feature = "notifications")]
 use std::sync::Arc;
 
 use registry_store::store::Store;
@@ -41,7 +43,8 @@ pub fn of_damage(store: Store) -> Source {
 #[cfg(feature = "notifications")]
 pub fn of_notifications(notifications: Arc<Notifications>) -> Source {
     Box::new(move |figures: &mut Figures| {
-        let all = notifications.stats();
+        let mut all = notifications.stats();
+        tell_apart(all.iter_mut().map(|it| &mut it.endpoint));
         let name = "registry_notifications_events_total";
         figures.metric(name, Kind::Counter, "The number of total events");
         for it in &all {
@@ -75,10 +78,34 @@ pub fn of_notifications(notifications: Arc<Notifications>) -> Source {
     })
 }
 
+/// Endpoints of one name are told of by a number too: a sample that comes twice is none.
+#[cfg(feature = "notifications")]
+fn tell_apart<'n>(names: impl Iterator<Item = &'n mut String>) {
+    let mut known: HashMap<String, usize> = HashMap::new();
+    for name in names {
+        let count = known.entry(name.clone()).and_modify(|count| *count += 1).or_insert(1);
+        if *count > 1 {
+            *name = format!("{name} #{count}");
+        }
+    }
+}
+
 /// A status as Distribution's label has it: `200 OK`.
 #[cfg(feature = "notifications")]
 fn code(status: u16) -> String {
     let known = http::StatusCode::from_u16(status).ok();
     let reason = known.and_then(|status| status.canonical_reason()).unwrap_or_default();
     format!("{status} {reason}").trim_end().to_owned()
+}
+
+#[cfg(all(test, feature = "notifications"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_one_name_is_told_apart_by_a_number() {
+        let mut names = ["one", "two", "one", "", "one", ""].map(str::to_owned);
+        tell_apart(names.iter_mut());
+        assert_eq!(names, ["one", "two", "one #2", "", "one #3", " #2"]);
+    }
 }
