@@ -487,6 +487,10 @@ pub(crate) fn is_free(path: &str) -> bool {
     path != "/" && path != "/v2" && !path.starts_with("/v2/")
 }
 
+/// The same as a regular expression, of paths that need no escapes; nothing at all is one too.
+#[cfg(feature = "cli")]
+pub(crate) const FREE: &str = "^(/(?!$|v2$|v2/)[A-Za-z0-9/._~-]+)?$";
+
 /// Makes the addresses that answers point at.
 #[derive(Clone, Debug)]
 pub(crate) struct Links {

@@ -160,7 +160,7 @@ impl TokensSection {
             )
         };
         Ok(OwnTokens {
-            key: said(self.key).map(|key| file_of_key(key, problem)).ok_or_else(no_key)??,
+            key: said(self.key).map(PathBuf::from).ok_or_else(no_key)?,
             issuer: text("issuer", self.issuer, "registry")?,
             service: text("service", self.service, "registry")?,
             realm,
@@ -179,16 +179,6 @@ impl TokensSection {
             )?,
         })
     }
-}
-
-/// Where the key is. What may be the key itself is not shown to anybody.
-fn file_of_key(text: String, problem: &dyn Fn(&str, &str) -> Problem) -> Result<PathBuf, Problem> {
-    if text.contains("-----BEGIN") || text.contains(char::is_control) {
-        let what = "expected the path of a file, found what may be a key itself: put it into a file, and take another, as \
-                    this one may have been seen";
-        return Err(problem("access.tokens.key", what));
-    }
-    Ok(PathBuf::from(text))
 }
 
 /// `anonymous`: letters for everywhere, or a list of `{where, may}`. They hold for everybody, known or not.

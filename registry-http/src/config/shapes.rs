@@ -4,6 +4,7 @@
 use registry_store::backend::s3::{LARGEST_PUT, SMALLEST_PART};
 
 use super::s3::{ACLS, STORAGE_CLASSES};
+use crate::endpoint::FREE;
 
 /// What can stand at a key. Nothing at all may stand at any: then it is not said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +133,7 @@ const HOST: Shape = Like(
 const MODE: Shape = Like("^((0o)?0*[0-7]{1,3})?$", Else::Single);
 const REDIRECT: Shape = Like(r"^(/[!$->@-\[\]-~]*)?$", Else::Nothing);
 const METRICS: Shape = Like("^(/(?!debug/)[^\\n]*)?$", Else::Nothing);
-const TOKENS: Shape = Like("^(/(?!$|v2$|v2/)[A-Za-z0-9/._~-]+)?$", Else::Nothing);
+const TOKENS: Shape = Like(FREE, Else::Nothing);
 const ANY: Shape = Integer(i64::MIN);
 
 const ENDPOINT: &[&str] = &[
