@@ -14,14 +14,14 @@ default:
 # Everything below, each step within so many minutes
 check:
     @{{ step }} 1 fmt
-    @{{ step }} 4 lint
+    @{{ step }} 5 lint
     @{{ step }} 16 test
     @{{ step }} 15 interop
     @{{ step }} 1 examples
     @{{ step }} 2 doc
     @{{ step }} 1 deny
     @{{ step }} 2 bench
-    @{{ step }} 8 fuzz
+    @{{ step }} 7 fuzz
 
 # The source is formatted
 fmt:

@@ -152,7 +152,6 @@ fn the_image_serves_in_the_place_of_harbor_s_registry_and_of_its_registryctl() {
     let flags = [
         &mounts.each_ref().map(String::as_str)[..],
         &[&trust, &user, "--cap-drop=ALL", "--cap-add=CHOWN,SETGID,SETUID"],
-        &["--env=REGISTRY_HTTP_DEBUG_ADDR=127.0.0.1:0"],
         &["--env=REGISTRY_REGISTRYCTL_ADDR=127.0.0.1:0", "--env=JOBSERVICE_SECRET=secret"],
     ]
     .concat();

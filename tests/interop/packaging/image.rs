@@ -53,7 +53,7 @@ impl Images {
         path
     }
 
-    /// Serves, by an image and with flags and arguments, until this is dropped; at a port that is free.
+    /// Serves, by an image and with flags and arguments, until this is dropped; at ports that are free.
     pub(super) fn serve(&self, target: &str, flags: &[&str], arguments: &[&str]) -> Container<'_> {
         let name = format!("serving-{target}");
         let always = [
@@ -62,6 +62,7 @@ impl Images {
             "--read-only",
             "--user=10000:10000",
             "--env=REGISTRY_HTTP_ADDR=127.0.0.1:0",
+            "--env=REGISTRY_HTTP_DEBUG_ADDR=127.0.0.1:0",
         ];
         let flags = [&always[..], flags].concat();
         let mut command = self.podman.container(&flags, &image(target), arguments);
