@@ -85,6 +85,7 @@ impl Who {
     }
 }
 
+#[cfg(any(feature = "cli", test))]
 impl Who {
     /// Whether whoever `other` is about may well be meant by this too. A certificate has several names.
     pub(crate) fn may_cover(&self, other: &Self) -> bool {
