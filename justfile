@@ -8,20 +8,20 @@ step := quote(just_executable()) + " --justfile " + quote(justfile()) + " _step"
 default:
     @{{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} --list
 
-# Minutes are for two cores and an empty target directory. With the 10 of .ci/run for the tools they are 60, and more
+# Minutes are for two cores and an empty target directory. With the 8 of .ci/run for the tools they are 60, and more
 # they may not be. Where .ci/run has to build Garage, which may take 15, they are 75, and more than that they may not be.
 
 # Everything below, each step within so many minutes
 check:
     @{{ step }} 1 fmt
     @{{ step }} 5 lint
-    @{{ step }} 16 test
-    @{{ step }} 15 interop
+    @{{ step }} 21 test
+    @{{ step }} 14 interop
     @{{ step }} 1 examples
     @{{ step }} 2 doc
     @{{ step }} 1 deny
     @{{ step }} 2 bench
-    @{{ step }} 7 fuzz
+    @{{ step }} 5 fuzz
 
 # The source is formatted
 fmt:
@@ -83,7 +83,7 @@ protocols:
     PROTOCOLS=large cargo test --package registry-tests --test protocols -- --nocapture
 
 # Every fuzz target for its share of so many minutes; a find is printed, and kept in fuzz/artifacts
-fuzz minutes="5":
+fuzz minutes="3":
     #!/usr/bin/env bash
     set -euo pipefail
     # cargo-fuzz asks the compiler for what only nightly gives otherwise.
