@@ -8,14 +8,14 @@ step := quote(just_executable()) + " --justfile " + quote(justfile()) + " _step"
 default:
     @{{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} --list
 
-# Minutes are for two cores and an empty target directory. With the 8 of .ci/run for the tools they are 60, and more
+# Minutes are for two cores and an empty target directory. With the 7 of .ci/run for the tools they are 60, and more
 # they may not be. Where .ci/run has to build Garage, which may take 15, they are 75, and more than that they may not be.
 
 # Everything below, each step within so many minutes
 check:
     @{{ step }} 1 fmt
     @{{ step }} 5 lint
-    @{{ step }} 21 test
+    @{{ step }} 22 test
     @{{ step }} 14 interop
     @{{ step }} 1 examples
     @{{ step }} 2 doc
