@@ -83,7 +83,7 @@ protocols:
     PROTOCOLS=large cargo test --package registry-tests --test protocols -- --nocapture
 
 # Every fuzz target for its share of so many minutes; a find is printed, and kept in fuzz/artifacts
-fuzz minutes="3":
+fuzz minutes="2":
     #!/usr/bin/env bash
     set -euo pipefail
     # cargo-fuzz asks the compiler for what only nightly gives otherwise.
