@@ -40,6 +40,7 @@ lint:
 # Everything that needs no other program
 test:
     cargo test --workspace
+    cargo test --package registry-tests --features otel --test binary -- traces::
 
 # With programs no one here wrote, the contract and the store on their S3 among it; a missing one fails. The image is
 # built of a static program, which takes two minutes

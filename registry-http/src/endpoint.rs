@@ -156,6 +156,20 @@ pub(crate) fn route(uri: &Uri, path_prefix: &str) -> Option<Route> {
     })
 }
 
+/// What the addresses of a route have in common, behind the prefix: `/v2/{name}/blobs/{digest}`.
+pub(crate) const fn template(route: Route) -> &'static str {
+    match route {
+        Route::Base => "/v2/",
+        Route::Catalog => "/v2/_catalog",
+        Route::Tags => "/v2/{name}/tags/list",
+        Route::Referrers => "/v2/{name}/referrers/{digest}",
+        Route::Blob => "/v2/{name}/blobs/{digest}",
+        Route::Manifest => "/v2/{name}/manifests/{reference}",
+        Route::BlobUpload => "/v2/{name}/blobs/uploads/",
+        Route::BlobUploadChunk => "/v2/{name}/blobs/uploads/{id}",
+    }
+}
+
 /// An address as it may be logged: the path, and the parameters that are known to hold nothing secret; of others the name
 /// alone. What stands before the path is left out.
 pub(crate) fn shown(uri: &Uri) -> String {

@@ -140,6 +140,7 @@
 //! | `notifications` | `notifications`: webhooks as Distribution has them, with queues that survive a restart | `hyper-util`'s client, `hyper-rustls`, `crc32fast`, `uuid` |
 //! | `tls` | `serve::tls`: TLS at that listener, and the certificates of clients | `serve`, `rustls` with `ring`, `tokio-rustls`, `x509-parser` |
 //! | `cli` (default) | the program `registry`; `config`: Distribution's `config.yml` | `auth`, `metrics`, `notifications`, `tls`, `registry-store`'s `fs` and `s3`, `clap`, `listenfd`, `saphyr-parser`, `tracing-subscriber`, tokio's signals |
+//! | `otel` | `traces`: spans of requests, sent to a collector by OTLP; the program has them too | `cli`, `opentelemetry` and its `sdk`, `otlp` and `http`, `tracing-opentelemetry` |
 //! | `testing` | `testing`: a registry for tests of clients | `serve` |
 //!
 //! # Around it
@@ -186,11 +187,16 @@ mod read_only;
 mod refusal;
 pub mod registryctl;
 pub mod request_id;
+mod request_span;
 pub mod route;
 #[cfg(feature = "serve")]
 pub mod serve;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "otel")]
+mod trace_context;
+#[cfg(feature = "otel")]
+pub mod traces;
 mod upload_secret;
 mod upload_state;
 

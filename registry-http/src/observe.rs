@@ -25,11 +25,12 @@ use registry_store::options::{Clock, Random};
 use registry_store::store::Store;
 use tokio::time::Instant;
 use tower::Service;
-use tracing::{Instrument as _, Span, error_span};
+use tracing::{Instrument as _, Span};
 
 use crate::auth::Actor;
 use crate::endpoint;
 use crate::request_id::{HEADER, RequestId};
+use crate::request_span;
 use crate::route::Route;
 
 /// What a client that left before it was answered is told of with, as of nginx.
@@ -167,10 +168,9 @@ where
         request.extensions_mut().insert(id.clone());
         // The one name that a header must have to be in whatever is sent on.
         let header = HeaderValue::try_from(&id.0).ok();
-        // In lines of JSON it is `http.request.id`, as in those of the access log.
-        let span = error_span!("http.request", id = %id.0);
         let received = Arc::new(AtomicU64::new(0));
         let mut ending = Ending::of(&request, id, &self.shared, Arc::clone(&received));
+        let span = ending.span.clone();
         let request = request.map(|inner| CountedBody { inner, count: received });
         let answer = self.inner.call(request);
         let answer = async move {
@@ -179,8 +179,7 @@ where
                 response.headers_mut().insert(HEADER, header);
             }
             ending.answered(&response);
-            let span = Span::current();
-            Ok(response.map(|inner| AnswerBody { inner, ending, span, is_broken: false }))
+            Ok(response.map(|inner| AnswerBody { inner, ending, is_broken: false }))
         };
         Box::pin(answer.instrument(span))
     }
@@ -191,6 +190,8 @@ struct Ending {
     exchange: Exchange,
     begun: Instant,
     received: Arc<AtomicU64>,
+    /// What is told while it is answered, and while the body of the answer is made, belongs to it.
+    span: Span,
     shared: Arc<Shared>,
 }
 
@@ -205,6 +206,7 @@ impl Ending {
         for observer in &shared.observers {
             observer.began(route);
         }
+        let span = request_span::begin(request, route, &id);
         let headers = request.headers();
         let authority = request.uri().authority().map(|it| it.host().to_owned());
         let exchange = Exchange {
@@ -227,7 +229,7 @@ impl Ending {
             sent: 0,
             is_whole: false,
         };
-        Self { exchange, begun: Instant::now(), received, shared: Arc::clone(shared) }
+        Self { exchange, begun: Instant::now(), received, span, shared: Arc::clone(shared) }
     }
 
     fn answered<R: Body>(&mut self, response: &Response<R>) {
@@ -246,6 +248,9 @@ impl Drop for Ending {
         }
         self.exchange.took = self.begun.elapsed();
         self.exchange.received = self.received.load(Ordering::Relaxed);
+        let Exchange { status, received, sent, .. } = self.exchange;
+        let status = Some(status).filter(|status| *status != CLIENT_LEFT);
+        request_span::end(&self.span, status, received, sent);
         for observer in &self.shared.observers {
             observer.ended(&self.exchange);
         }
@@ -297,8 +302,6 @@ impl<B: Body<Data = Bytes> + Unpin> Body for CountedBody<B> {
 pub struct AnswerBody<R> {
     inner: R,
     ending: Ending,
-    /// The request's: what is told while the body is made belongs to it.
-    span: Span,
     is_broken: bool,
 }
 
@@ -311,7 +314,8 @@ impl<R: Body<Data = Bytes> + Unpin> Body for AnswerBody<R> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, R::Error>>> {
         let this = &mut *self;
-        let frame = ready!(this.span.in_scope(|| Pin::new(&mut this.inner).poll_frame(cx)));
+        let polled = this.ending.span.in_scope(|| Pin::new(&mut this.inner).poll_frame(cx));
+        let frame = ready!(polled);
         // Behind a failure a body is at its end, too.
         self.is_broken |= matches!(frame, Some(Err(_)));
         let is_whole = !self.is_broken && (frame.is_none() || self.inner.is_end_stream());

@@ -55,8 +55,10 @@ const HTTP: &[&[&str]] = &[
     // How a failure looks to a client: knows every kind of failure there is.
     &["error"],
     &["handler"],
+    &["trace_context"],
+    &["request_span"],
     &["observe"],
-    &["notifications", "metrics", "access_log", "health", "registryctl", "activity"],
+    &["notifications", "metrics", "access_log", "health", "registryctl", "activity", "traces"],
     &["debug"],
     // Of a listener: a connection, and all of them.
     &["idle", "connections"],

@@ -21,3 +21,5 @@ mod secrets;
 mod sockets;
 mod starting;
 mod tls;
+#[cfg(feature = "otel")]
+mod traces;

@@ -482,3 +482,18 @@ fn registryctl_without_a_secret_does_not_start() {
     says(&line, &["registryctl.secretfile", "JOBSERVICE_SECRET"]);
     assert!(!place.data().exists(), "a start that fails leaves nothing behind");
 }
+
+#[cfg(not(feature = "otel"))]
+#[test]
+fn traces_that_the_program_was_not_built_with_are_told_of_where_they_are_asked_for() {
+    for (exporter, is_asked_for) in [("otlp", true), ("none", false), ("", false)] {
+        let place = place("");
+        let mut command = place.serve();
+        command.env("OTEL_TRACES_EXPORTER", exporter);
+        let registry = RegistryProcess::greeted(&mut command);
+        assert_eq!(request(registry.address(), "GET", "/v2/").status, 200);
+        registry.signal(Signal::TERM);
+        let log = registry.ended();
+        assert_eq!(log.contains("--features otel"), is_asked_for, "{exporter:?}: {log}");
+    }
+}

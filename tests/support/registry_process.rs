@@ -117,7 +117,8 @@ impl RegistryProcess {
 /// Takes away what the user's environment says to a registry.
 pub fn without_variables(command: &mut Command) -> &mut Command {
     for (name, _) in env::vars_os() {
-        if name.to_string_lossy().starts_with("REGISTRY_") {
+        let text = name.to_string_lossy();
+        if text.starts_with("REGISTRY_") || text.starts_with("OTEL_") {
             command.env_remove(name);
         }
     }
@@ -127,16 +128,28 @@ pub fn without_variables(command: &mut Command) -> &mut Command {
 /// The path of the program, built when it is first asked for: for this machine, or the target that `PROGRAM_TARGET` names.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| build(env::var("PROGRAM_TARGET").ok().as_deref()))
+    PROGRAM.get_or_init(|| {
+        let features = if cfg!(feature = "otel") { Features::OfImages } else { Features::Default };
+        build(env::var("PROGRAM_TARGET").ok().as_deref(), features)
+    })
 }
 
-/// The path of the same that needs no library of the system it runs on.
+/// The path of the one that images have: it needs no library of the system it runs on.
 pub fn static_program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| build(Some(&format!("{}-unknown-linux-musl", env::consts::ARCH))))
+    let target = format!("{}-unknown-linux-musl", env::consts::ARCH);
+    PROGRAM.get_or_init(|| build(Some(&target), Features::OfImages))
 }
 
-fn build(target: Option<&str>) -> PathBuf {
+/// What the program is built with.
+#[derive(Clone, Copy)]
+enum Features {
+    Default,
+    /// As `packaging/Dockerfile` has it.
+    OfImages,
+}
+
+fn build(target: Option<&str>, features: Features) -> PathBuf {
     let mut command = Command::new(env!("CARGO"));
     command
         .args(["build", "--quiet", "--package", "registry-http", "--bin", "registry"])
@@ -144,6 +157,9 @@ fn build(target: Option<&str>) -> PathBuf {
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stdin(Stdio::null())
         .stderr(Stdio::inherit());
+    if matches!(features, Features::OfImages) {
+        command.args(["--features", "otel"]);
+    }
     if let Some(target) = target {
         // Nobody reads a backtrace of it, and it takes less time and room.
         command.args(["--target", target]).env("CARGO_PROFILE_DEV_DEBUG", "none");

@@ -1,15 +1,17 @@
 //! What is logged to standard error, and how it looks.
 
 use std::env;
+use std::error::Error;
 use std::fmt;
 use std::io::{self, IsTerminal as _};
 
 use registry_http::config::{Formatter, Log, LogLevel};
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
+use tracing::span::Record;
 use tracing::{Event, Subscriber};
-use tracing_subscriber::field::RecordFields;
-use tracing_subscriber::fmt::format::{DefaultFields, Format, Writer};
+use tracing_subscriber::field::{RecordFields, VisitOutput as _};
+use tracing_subscriber::fmt::format::{DefaultVisitor, Format, Writer};
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
@@ -20,6 +22,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, registry};
 
 use super::Failure;
+use super::traces::Traces;
 
 /// The variable that chooses what is logged, as everywhere in Rust.
 pub(super) const FILTER: &str = "RUST_LOG";
@@ -52,8 +55,13 @@ const fn directives(level: Option<LogLevel>) -> &'static str {
     }
 }
 
-/// Logs as the environment says, or else the configuration. A line that cannot be written is lost, and no more.
-pub(super) fn to_stderr(log: &Log, writer: BoxMakeWriter) -> Result<Level, Failure> {
+/// Logs as the environment says, or else the configuration. A line that cannot be written is lost, and no more. Traces are
+/// collected whatever is logged.
+pub(super) fn to_stderr(
+    log: &Log,
+    writer: BoxMakeWriter,
+    traces: Option<&Traces>,
+) -> Result<Level, Failure> {
     let chosen = env::var(FILTER).unwrap_or_default();
     let is_fixed = !chosen.is_empty();
     let directives = if is_fixed { &chosen } else { directives(log.level) };
@@ -68,6 +76,7 @@ pub(super) fn to_stderr(log: &Log, writer: BoxMakeWriter) -> Result<Level, Failu
     let lines = match log.formatter {
         Formatter::Text => lines
             .with_ansi(io::stderr().is_terminal() && log.fields.is_empty())
+            .fmt_fields(TextFields)
             .event_format(Text { format: Format::default(), fields: log.fields.clone() })
             .boxed(),
         formatter => lines
@@ -76,7 +85,12 @@ pub(super) fn to_stderr(log: &Log, writer: BoxMakeWriter) -> Result<Level, Failu
             .event_format(Json { names: Names::of(formatter), fields: log.fields.clone() })
             .boxed(),
     };
-    registry().with(lines.with_filter(filter)).init();
+    let subscriber = registry().with(lines.with_filter(filter));
+    #[cfg(feature = "otel")]
+    let subscriber = subscriber.with(traces.map(Traces::layer));
+    #[cfg(not(feature = "otel"))]
+    let _ = traces;
+    subscriber.init();
     Ok(Level { filter: handle, is_fixed })
 }
 
@@ -86,13 +100,13 @@ struct Text {
     fields: Map<String, Value>,
 }
 
-impl<S> FormatEvent<S, DefaultFields> for Text
+impl<S> FormatEvent<S, TextFields> for Text
 where
     S: Subscriber + for<'s> LookupSpan<'s>,
 {
     fn format_event(
         &self,
-        context: &FmtContext<'_, S, DefaultFields>,
+        context: &FmtContext<'_, S, TextFields>,
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
@@ -111,6 +125,61 @@ where
             }
         }
         writeln!(writer)
+    }
+}
+
+/// The usual fields.
+struct TextFields;
+
+impl<'w> FormatFields<'w> for TextFields {
+    fn format_fields<R: RecordFields>(&self, writer: Writer<'w>, fields: R) -> fmt::Result {
+        let mut visitor = Logged(DefaultVisitor::new(writer, true));
+        fields.record(&mut visitor);
+        visitor.0.finish()
+    }
+
+    fn add_fields(
+        &self,
+        current: &'w mut FormattedFields<Self>,
+        fields: &Record<'_>,
+    ) -> fmt::Result {
+        let mut added = String::new();
+        Self.format_fields(Writer::new(&mut added), fields)?;
+        if !current.fields.is_empty() && !added.is_empty() {
+            current.fields.push(' ');
+        }
+        current.fields.push_str(&added);
+        Ok(())
+    }
+}
+
+/// Passes on what is meant for logs.
+struct Logged<V>(V);
+
+/// What the fields of a span begin with that are there for traces alone.
+const OF_TRACES: [&str; 4] = ["error.", "http.", "otel.", "url."];
+
+fn is_logged(field: &str) -> bool {
+    !OF_TRACES.iter().any(|beginning| field.starts_with(beginning))
+}
+
+impl<V: Visit> Visit for Logged<V> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if is_logged(field.name()) {
+            self.0.record_debug(field, value);
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if is_logged(field.name()) {
+            self.0.record_str(field, value);
+        }
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        if is_logged(field.name()) {
+            self.0.record_error(field, value);
+        }
     }
 }
 
@@ -187,7 +256,21 @@ impl<'w> FormatFields<'w> for JsonFields {
     fn format_fields<R: RecordFields>(&self, mut writer: Writer<'w>, fields: R) -> fmt::Result {
         let mut found = Fields::default();
         fields.record(&mut found);
+        found.0.retain(|name, _| is_logged(name));
         write!(writer, "{}", Value::Object(found.0))
+    }
+
+    fn add_fields(
+        &self,
+        current: &'w mut FormattedFields<Self>,
+        fields: &Record<'_>,
+    ) -> fmt::Result {
+        let all = serde_json::from_str::<Map<String, Value>>(&current.fields);
+        let mut all = Fields(all.unwrap_or_default());
+        fields.record(&mut all);
+        all.0.retain(|name, _| is_logged(name));
+        current.fields = Value::Object(all.0).to_string();
+        Ok(())
     }
 }
 

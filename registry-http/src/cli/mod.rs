@@ -23,6 +23,7 @@ mod serve;
 mod settings;
 mod signing_key;
 mod storage;
+mod traces;
 mod upload_secret;
 mod usage;
 
@@ -199,7 +200,7 @@ fn warn(line: impl fmt::Display) {
 /// Logs as the environment says, or else at this level.
 fn log_to_stderr(level: Option<LogLevel>) -> Result<(), Failure> {
     let writer = BoxMakeWriter::new(io::stderr);
-    logging::to_stderr(&Log { level, ..Log::default() }, writer).map(drop)
+    logging::to_stderr(&Log { level, ..Log::default() }, writer, None).map(drop)
 }
 
 #[cfg(test)]

@@ -39,6 +39,7 @@ use tracing::{error, info};
 
 use super::lines::Lines;
 use super::said::Said;
+use super::traces::{self, Traces};
 use super::{Failure, process, upload_secret};
 
 /// The variable in which Harbor gives the secret.
@@ -141,6 +142,11 @@ impl Operations {
         let metrics = Arc::clone(&self.metrics) as Arc<dyn BackendObserver>;
         let observers = vec![metrics, Arc::new(self.suspicion.clone())];
         Arc::new(ObservedBackend::new(backend, observers))
+    }
+
+    /// Has metrics tell of what became of traces.
+    pub(super) fn tell_of_traces(&self, traces: &Traces) {
+        self.metrics.add_source(traces::figures(traces));
     }
 
     /// Has metrics tell of what is sent to a bucket's server: names of operations are those of the backend.

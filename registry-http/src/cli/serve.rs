@@ -16,9 +16,10 @@ use registry_http::serve::Server;
 use registry_http::serve::tls::{Tls, TlsOptions};
 use registry_store::store::Store;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::runtime;
+use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::{info, warn};
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
@@ -33,12 +34,13 @@ use super::reload::{self, Reload};
 use super::said::Said;
 use super::settings::{self, Settings};
 use super::storage::{self, Opened, Place, Purpose};
+use super::traces::Traces;
 use super::{Failure, access, authentication, logging, notifications, say};
 
 /// How long work is waited for that goes on when the requests in flight have been answered.
 const FINISH_TIME: Duration = Duration::from_secs(10);
 
-/// How long endpoints are still told what is in their queues, if they take it.
+/// How long endpoints are still told what is in their queues, if they take it, and a collector is sent traces.
 const TELL_TIME: Duration = Duration::from_secs(5);
 /// How often it is looked whether the files of certificates have changed.
 const LOOK_AT_CERTIFICATES: Duration = Duration::from_secs(5);
@@ -66,9 +68,19 @@ pub(super) fn run(file: Option<&Path>, flags: &Flags) -> Result<(), Failure> {
     let log = Lines::to_stderr("log")?;
     let lines = log.clone();
     let writer = BoxMakeWriter::new(move || lines.clone());
-    let level = logging::to_stderr(settings.operations.log(), writer)?;
+    let runtime = runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
+    let traces = Traces::by_environment(runtime.handle().clone());
+    let collected = traces.as_ref().ok().and_then(Option::as_ref);
+    let level = logging::to_stderr(settings.operations.log(), writer, collected)?;
     tell_of_panics(log.clone());
-    let outcome = serve(settings, level, inherited, &log);
+    let traces = traces.unwrap_or_else(|error| {
+        warn!("there are no traces: {error}");
+        None
+    });
+    let outcome = serve(settings, level, traces, inherited, &log, runtime);
     if let Err(failure) = &outcome {
         log.put(failure.line().into_bytes());
     }
@@ -96,8 +108,10 @@ fn tell_of_panics(log: Lines) {
 fn serve(
     mut settings: Settings,
     level: Level,
+    traces: Option<Traces>,
     inherited: Inherited,
     log: &Lines,
+    runtime: Runtime,
 ) -> Result<(), Failure> {
     for warning in &settings.loaded.warnings {
         warn!("{warning}");
@@ -115,11 +129,7 @@ fn serve(
     let switch = settings.options.read_only_switch.clone();
     let read_only = Some(switch).filter(|_| !settings.options.read_only);
     let live = Live { level, read_only, policy };
-    let runtime = runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
-    let outcome = runtime.block_on(serve_until_told(settings, live, inherited, log));
+    let outcome = runtime.block_on(serve_until_told(settings, live, traces, inherited, log));
     // Shut down, it would drop what still runs, and let go of locks between processes while a system call that was
     // made under one is still under way. The end of the process ends all of it together.
     mem::forget(runtime);
@@ -137,6 +147,7 @@ fn raise_limit_of_files() {
 async fn serve_until_told(
     mut settings: Settings,
     live: Live,
+    traces: Option<Traces>,
     inherited: Inherited,
     log: &Lines,
 ) -> Result<(), Failure> {
@@ -168,6 +179,9 @@ async fn serve_until_told(
         }
     };
     operations.tell_of(bucket);
+    if let Some(traces) = &traces {
+        operations.tell_of_traces(traces);
+    }
     let store = Store::new(operations.watch(backend), settings.store);
     if !settings.options.read_only {
         keep_collectors_away(&store).await?;
@@ -206,6 +220,10 @@ async fn serve_until_told(
             notifications.finish(TELL_TIME).await;
         }
         operations_ended.finish();
+        if let Some(traces) = traces {
+            // It fails only if the runtime ends, and the program with it.
+            let _ = spawn_blocking(move || traces.finish(TELL_TIME)).await;
+        }
         outcome
     };
     tokio::select! {

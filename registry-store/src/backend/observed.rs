@@ -1,4 +1,6 @@
 //! [`ObservedBackend`]: a wrapper that tells what calls are made, how long they take and how they fail.
+//!
+//! Each call that is made within a span of [`tracing`] is a span too, of the lowest level, for those who collect traces.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,6 +10,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use tokio::time::Instant;
+use tracing::field::Empty;
+use tracing::level_filters::LevelFilter;
+use tracing::{Instrument as _, Level, Span, trace_span};
 
 use crate::backend::{
     Backend, Child, DeleteIf, ErrorKind, Key, LockGuard, LockMode, Medium, Meta, Object, PointIf,
@@ -47,6 +52,23 @@ pub enum Action {
     Persist,
 }
 
+impl Action {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Look => "look",
+            Self::Read => "read",
+            Self::Put => "put",
+            Self::Delete => "delete",
+            Self::List => "list",
+            Self::Move => "move",
+            Self::Sign => "sign",
+            Self::Stage => "stage",
+            Self::Append => "append",
+            Self::Persist => "persist",
+        }
+    }
+}
+
 /// Forwards every call and tells of it when it has ended.
 #[derive(Clone, Debug)]
 pub struct ObservedBackend {
@@ -68,14 +90,38 @@ async fn told<T>(
     action: Action,
     call: impl Future<Output = Result<T>>,
 ) -> Result<T> {
+    let span = span(action);
     let begun = Instant::now();
-    let outcome = call.await;
+    let outcome = call.instrument(span.clone()).await;
     let failed = outcome.as_ref().err().map(crate::backend::Error::kind);
     let took = begun.elapsed();
     for observer in observers.iter() {
         observer.called(action, took, failed);
     }
+    let expected = [ErrorKind::NotFound, ErrorKind::RangeNotSatisfiable];
+    if let Some(kind) = failed.filter(|kind| !expected.contains(kind)) {
+        span.record("error.type", tracing::field::debug(kind));
+        span.record("otel.status_code", "ERROR");
+    }
     outcome
+}
+
+/// The span of a call. What nobody has asked for, such as the expiry of uploads, has none. No key is in it: those of upload
+/// sessions let who knows them write there.
+fn span(action: Action) -> Span {
+    // Not by `span_enabled!`: filters of layers keep its answer for whatever is told next.
+    if LevelFilter::current() < Level::TRACE || Span::current().is_none() {
+        return Span::none();
+    }
+    let action = action.as_str();
+    trace_span!(
+        "storage",
+        otel.name = %format_args!("storage {action}"),
+        otel.kind = "client",
+        otel.status_code = Empty,
+        storage.action = action,
+        "error.type" = Empty,
+    )
 }
 
 #[async_trait]

@@ -1,0 +1,21 @@
+//! W3C's trace context: the trace that a request is part of, as its client says.
+
+use http::HeaderMap;
+use opentelemetry::propagation::TextMapPropagator as _;
+use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry_http::HeaderExtractor;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+/// Makes a span that has just begun part of the trace that `headers` name, if they do.
+pub(crate) fn go_on(span: &Span, headers: &HeaderMap) {
+    if span.is_disabled() || !headers.contains_key("traceparent") {
+        return;
+    }
+    let context = TraceContextPropagator::new().extract(&HeaderExtractor(headers));
+    if context.span().span_context().is_valid() {
+        // It fails where spans are not collected, and then there is nothing to be part of.
+        let _ = span.set_parent(context);
+    }
+}
