@@ -15,13 +15,12 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::FutureExt as _;
-use futures::future::{BoxFuture, WeakShared};
+use futures::future::BoxFuture;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -72,28 +71,18 @@ impl fmt::Debug for Operated {
 
 /// See the [module](self). Cheap to clone.
 #[derive(Clone)]
-pub struct DebugService(Arc<Shared>);
-
-struct Shared {
-    operated: Operated,
-    /// The trial of the storage that is under way: whoever asks meanwhile waits for the same one.
-    trial: Mutex<Option<WeakShared<Trial>>>,
-}
-
-type Trial = BoxFuture<'static, Result<(), String>>;
+pub struct DebugService(Arc<Operated>);
 
 impl DebugService {
     /// A service of all this.
     pub fn new(operated: Operated) -> Self {
-        Self(Arc::new(Shared { operated, trial: Mutex::default() }))
+        Self(Arc::new(operated))
     }
 }
 
 impl fmt::Debug for DebugService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DebugService")
-            .field("health", &self.0.operated.health)
-            .finish_non_exhaustive()
+        f.debug_struct("DebugService").field("health", &self.0.health).finish_non_exhaustive()
     }
 }
 
@@ -111,10 +100,10 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let shared = Arc::clone(&self.0);
+        let operated = Arc::clone(&self.0);
         Box::pin(async move {
             let is_head = request.method() == Method::HEAD;
-            let mut response = shared.answer(request).await;
+            let mut response = operated.answer(request).await;
             if is_head {
                 *response.body_mut() = ResponseBody::empty();
             }
@@ -130,7 +119,7 @@ struct Order {
     enabled: bool,
 }
 
-impl Shared {
+impl Operated {
     async fn answer<B>(&self, request: Request<B>) -> Response<ResponseBody>
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -140,21 +129,21 @@ impl Shared {
         let path = head.uri.path();
         let is_read = [Method::GET, Method::HEAD].contains(&head.method);
         let is_post = head.method == Method::POST;
-        if let Some((_, metrics)) = self.operated.metrics.as_ref().filter(|(at, _)| at == path) {
+        if let Some((_, metrics)) = self.metrics.as_ref().filter(|(at, _)| at == path) {
             return if is_read { fine(PROMETHEUS, metrics()) } else { wrong_method() };
         }
         match path {
-            "/debug/health" if is_read => told(&self.operated.health.failing()),
+            "/debug/health" if is_read => told(&self.health.failing()),
             "/debug/live" if is_read => fine(TEXT, "alive\n"),
             "/debug/ready" if is_read => told(&self.not_ready().await),
             "/debug/readonly" if is_read => self.is_read_only(),
             "/debug/readonly" if is_post => self.switch(body).await,
             "/debug/health/down" if is_post => {
-                self.operated.health.down();
+                self.health.down();
                 fine(TEXT, "")
             }
             "/debug/health/up" if is_post => {
-                self.operated.health.up();
+                self.health.up();
                 fine(TEXT, "")
             }
             // As Distribution answers these two to another method.
@@ -164,31 +153,16 @@ impl Shared {
     }
 
     async fn not_ready(&self) -> BTreeMap<String, String> {
-        let mut failing = self.operated.health.failing();
-        if let Err(why) = self.trial().await {
+        let mut failing = self.health.failing();
+        let outcome = timeout(PATIENCE, self.storage.probe()).await;
+        if let Err(why) = outcome.unwrap_or_else(|_| Err(format!("no answer in {PATIENCE:?}"))) {
             failing.insert("storage".to_owned(), why);
         }
         failing
     }
 
-    fn trial(&self) -> futures::future::Shared<Trial> {
-        // It is whole whatever happened to who held it.
-        let mut trial = self.trial.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(under_way) = trial.as_ref().and_then(WeakShared::upgrade) {
-            return under_way;
-        }
-        let storage = Arc::clone(&self.operated.storage);
-        let begun = async move {
-            let outcome = timeout(PATIENCE, storage.probe()).await;
-            outcome.unwrap_or_else(|_| Err(format!("no answer in {PATIENCE:?}")))
-        };
-        let begun = begun.boxed().shared();
-        *trial = begun.downgrade();
-        begun
-    }
-
     fn is_read_only(&self) -> Response<ResponseBody> {
-        let enabled = self.operated.is_always_read_only || self.operated.read_only.is_on();
+        let enabled = self.is_always_read_only || self.read_only.is_on();
         fine(JSON, serde_json::json!({ "enabled": enabled }).to_string())
     }
 
@@ -203,11 +177,11 @@ impl Shared {
             let what = "expected {\"enabled\":true} or {\"enabled\":false}, found another form\n";
             return plain(Plain::Bad, TEXT, what);
         };
-        if self.operated.is_always_read_only && !enabled {
+        if self.is_always_read_only && !enabled {
             let what = "the storage was opened for reading: expected a start that may write\n";
             return plain(Plain::Conflict, TEXT, what);
         }
-        if self.operated.read_only.set(enabled) != enabled {
+        if self.read_only.set(enabled) != enabled {
             tracing::warn!(enabled, "read-only was switched at the debug server");
         }
         self.is_read_only()
@@ -231,56 +205,48 @@ fn wrong_method() -> Response<ResponseBody> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
     use async_trait::async_trait;
     use http_body_util::Empty;
-    use tokio::sync::Notify;
     use tower::ServiceExt as _;
 
     use super::*;
 
-    /// Fails when it is let.
-    struct Fails {
-        probes: AtomicUsize,
-        let_go: Notify,
-    }
+    struct Fails;
 
     #[async_trait]
     impl Probe for Fails {
         async fn probe(&self) -> Result<(), String> {
-            self.probes.fetch_add(1, Ordering::Relaxed);
-            self.let_go.notified().await;
             Err("it fails".to_owned())
         }
     }
 
-    #[tokio::test]
-    async fn while_the_storage_fails_it_is_not_ready_and_all_who_ask_at_once_share_a_trial() {
-        let storage = Arc::new(Fails { probes: AtomicUsize::new(0), let_go: Notify::new() });
+    struct Hangs;
+
+    #[async_trait]
+    impl Probe for Hangs {
+        async fn probe(&self) -> Result<(), String> {
+            std::future::pending().await
+        }
+    }
+
+    async fn readiness(storage: impl Probe) -> (StatusCode, Bytes) {
         let debug = DebugService::new(Operated {
             health: Health::default(),
-            storage: Arc::clone(&storage) as _,
+            storage: Arc::new(storage),
             metrics: None,
             read_only: ReadOnlySwitch::default(),
             is_always_read_only: false,
         });
-        let ask = || {
-            let request = Request::get("/debug/ready").body(Empty::<Bytes>::new()).unwrap();
-            debug.clone().oneshot(request)
-        };
-        let asked = futures::future::join_all((0..100).map(|_| ask()));
-        let (answers, ()) = tokio::join!(asked, async { storage.let_go.notify_one() });
-        assert_eq!(storage.probes.load(Ordering::Relaxed), 1);
-        for answer in answers {
-            let answer = answer.unwrap();
-            assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
-            let body = answer.into_body().collect().await.unwrap().to_bytes();
-            assert_eq!(body, r#"{"storage":"it fails"}"#);
-        }
-        // The next one is asked anew.
-        let (answer, ()) = tokio::join!(ask(), async { storage.let_go.notify_one() });
-        assert_eq!(answer.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(storage.probes.load(Ordering::Relaxed), 2);
+        let request = Request::get("/debug/ready").body(Empty::<Bytes>::new()).unwrap();
+        let answer = debug.oneshot(request).await.unwrap();
+        (answer.status(), answer.into_body().collect().await.unwrap().to_bytes())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_the_storage_fails_or_does_not_answer_it_is_not_ready_and_why_is_said() {
+        let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+        assert_eq!(readiness(Fails).await, (unavailable, r#"{"storage":"it fails"}"#.into()));
+        let why = r#"{"storage":"no answer in 10s"}"#;
+        assert_eq!(readiness(Hangs).await, (unavailable, why.into()));
     }
 }

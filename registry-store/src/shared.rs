@@ -10,6 +10,7 @@ use crate::damage::Damage;
 use crate::detach::Detached;
 use crate::guard::Guard;
 use crate::options::StoreOptions;
+use crate::trial::Trials;
 use crate::turns::Turns;
 
 /// What all handles of one store have in common.
@@ -24,6 +25,7 @@ pub(crate) struct Shared {
     pub(crate) detached: Detached,
     /// Who may read a whole blob to tell whether it is damaged: a client can ask for that with a few bytes.
     pub(crate) judging: Semaphore,
+    pub(crate) trials: Trials,
 }
 
 impl Shared {
@@ -37,6 +39,7 @@ impl Shared {
             damage: Damage::default(),
             detached: Detached::default(),
             judging: Semaphore::new(2),
+            trials: Trials::default(),
         }
     }
 }

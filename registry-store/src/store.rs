@@ -161,7 +161,8 @@ impl Store {
     /// Writes a small object below `_rs/`, makes it durable, reads it back and removes it. An error is one that whoever
     /// writes would get; `Io` if other bytes came back.
     ///
-    /// Order: written, durable → read → removed, whatever was read. A crash leaves a few bytes below `_rs/trial/`.
+    /// Order: written, durable → read → removed, whatever was read. A crash leaves a few bytes below `_rs/trial/`. Of one
+    /// store one is tried out at a time; the others wait.
     pub async fn try_out(&self) -> Result<()> {
         trial::write(&self.shared).await
     }

@@ -18,6 +18,7 @@ mod large;
 mod listing;
 mod oci;
 mod policy;
+mod readiness;
 mod redirect;
 mod s3_faults;
 mod specification;

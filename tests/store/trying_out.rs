@@ -95,8 +95,9 @@ async fn whichever_call_of_a_trial_fails_its_error_is_told(world: World) {
         store.try_out().await.unwrap();
         assert!(faulty.disarm(), "there is no fourth call");
     }
-    // What a trial could not remove is a few bytes each, below a place of their own, and harms no other.
+    // What a trial could not remove is a few bytes below a place of its own, which the next one takes away.
     store.try_out().await.unwrap();
+    assert!(left(&*world.backend).await.is_empty());
 }
 
 async fn a_trial_that_cannot_read_back_removes_what_it_wrote(world: World) {

@@ -182,10 +182,14 @@ impl Operations {
         options: Options,
         notifications: Option<Arc<Notifications>>,
     ) -> Result<(Served, Ended), Failure> {
-        let may_write = !options.read_only;
+        if options.read_only {
+            self.read_only.set(true);
+        }
         let prefix = options.path_prefix.clone();
-        let storage = StorageProbe::new(store.clone(), self.suspicion.clone(), may_write);
-        self.begin_checks(&storage)?;
+        let read_only = self.read_only.clone();
+        let storage = StorageProbe::new(store.clone(), self.suspicion.clone(), read_only);
+        // That writing is refused closes it to nobody who pulls.
+        self.begin_checks(&storage.of_pulls())?;
         self.add_figures(store, notifications);
         let observers = self.observers();
         let ended = Ended(self.lines);
@@ -204,11 +208,7 @@ impl Operations {
         }
         if let Some((listener, secret)) = self.registryctl {
             say("registryctl listens", &listener);
-            let switch = self.read_only;
-            if options.read_only {
-                switch.set(true);
-            }
-            let service = Registryctl::new(store.clone(), &secret, switch)
+            let service = Registryctl::new(store.clone(), &secret, self.read_only)
                 .expect("that it is not empty was looked at when it was read");
             // Its requests are about nothing that metrics know. They have ids and lines as the others.
             let service = Observe::new(service, observers.clone(), store, "", peer);
