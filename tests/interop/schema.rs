@@ -2,6 +2,7 @@
 //! no one here wrote have it.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use registry_tests::registry_process::{program, without_variables};
@@ -109,7 +110,7 @@ const NOT_STORED: &[&str] = &[
     "{s3: {bucket: b, multipartcopymaxconcurrency: 0}}",
 ];
 
-/// Prints of each file whether it is right.
+/// Prints of each file whether it is right, or else what is wrong.
 const VALIDATE: &str = "
 import json, sys, yaml, jsonschema
 schema, *files = sys.argv[1:]
@@ -117,9 +118,24 @@ schema = json.load(open(schema))
 jsonschema.Draft202012Validator.check_schema(schema)
 validator = jsonschema.Draft202012Validator(schema)
 for file in files:
-    document = yaml.safe_load(open(file))
-    print('right' if validator.is_valid(document) else 'wrong')
+    document = next(yaml.safe_load_all(open(file)))
+    errors = [e.json_path + ' ' + e.message[:200].replace(chr(10), ' ') for e in validator.iter_errors(document)]
+    print('right' if not errors else errors[0])
 ";
+
+/// What is wrong with each of these configurations, as the program's schema has it; `None` is nothing.
+pub(crate) fn wrongs<'f>(files: impl IntoIterator<Item = &'f Path>) -> Vec<Option<String>> {
+    let place = TempDir::new().unwrap();
+    let schema = place.path().join("schema.json");
+    let printed = Command::new(program()).args(["config", "schema"]).output().unwrap();
+    fs::write(&schema, printed.stdout).unwrap();
+    let mut python = Command::new("python3");
+    python.args(["-c", VALIDATE]).arg(&schema).args(files);
+    let said = python.output().expect("python3 is installed");
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    let said = String::from_utf8(said.stdout).unwrap();
+    said.lines().map(|line| Some(line.to_owned()).filter(|line| line != "right")).collect()
+}
 
 #[test]
 fn the_schema_takes_what_the_program_takes_and_refuses_what_it_refuses() {
@@ -138,16 +154,9 @@ fn the_schema_takes_what_the_program_takes_and_refuses_what_it_refuses() {
         assert_eq!(checked.unwrap().status.success(), is_right, "the program: {text}");
         files.push((file, text, is_right));
     }
-    let schema = place.path().join("schema.json");
-    let printed = Command::new(program()).args(["config", "schema"]).output().unwrap();
-    fs::write(&schema, printed.stdout).unwrap();
-    let mut python = Command::new("python3");
-    python.args(["-c", VALIDATE]).arg(&schema).args(files.iter().map(|(file, ..)| file));
-    let said = python.output().expect("python3 is installed");
-    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
-    let said = String::from_utf8(said.stdout).unwrap();
-    assert_eq!(said.lines().count(), files.len());
-    for (line, (_, text, is_right)) in said.lines().zip(&files) {
-        assert_eq!(line == "right", *is_right, "the schema: {text}");
+    let wrongs = wrongs(files.iter().map(|(file, ..)| file.as_path()));
+    assert_eq!(wrongs.len(), files.len());
+    for (wrong, (_, text, is_right)) in wrongs.iter().zip(&files) {
+        assert_eq!(wrong.is_none(), *is_right, "the schema: {text}: {wrong:?}");
     }
 }
