@@ -1,8 +1,8 @@
 //! How objects go: deleted, put into quarantine, expired.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::slice;
 use std::time::SystemTime;
 
 use rustix::io::Errno;
@@ -157,7 +157,7 @@ impl<S: System> Root<S> {
                 continue;
             }
             if stat.links > 1 && !is_synced {
-                self.durable.sync_filesystems(slice::from_ref(&self.temporaries))?;
+                self.durable.sync_filesystem_of(&self.temporaries, &mut HashSet::new())?;
                 is_synced = true;
             }
             removed += u64::from(self.remove_name(&path)?);

@@ -1,7 +1,9 @@
 //! The order of system calls, which is what durability rests on.
 
+use rustix::io::Errno;
+
 use super::*;
-use crate::backend::{LockMode, Promotion};
+use crate::backend::{ErrorKind, LockMode, Promotion};
 
 /// The calls, those that may be made at the same time sorted among themselves.
 fn calls(ground: &Ground) -> Vec<String> {
@@ -124,6 +126,57 @@ async fn all_of_several_places_is_settled_by_one_sync_of_the_filesystem_they_are
     assert_eq!(calls(&ground), ["sync_filesystem first"]);
     ground.backend.settle_all(&[]).await.unwrap();
     assert_eq!(calls(&ground), [""; 0]);
+}
+
+#[tokio::test]
+async fn each_filesystem_that_places_are_on_is_synced_once() {
+    let ground = Ground::used().await;
+    for key in ["a/b/one", "a/c/one", "d/one"] {
+        ground.create(key, b"1").await.unwrap();
+    }
+    ground.system.mount("a/b");
+    calls(&ground);
+    let places = ["a", "a/b", "a/c", "a/b/none", "d"].map(k);
+    ground.backend.settle_all(&places).await.unwrap();
+    assert_eq!(calls(&ground), ["sync_filesystem a", "sync_filesystem a/b"]);
+}
+
+#[tokio::test]
+async fn a_directory_that_cannot_be_opened_is_settled_by_another_one_on_its_filesystem() {
+    let ground = Ground::used().await;
+    for key in ["a/b/one", "c/d/e/one", "c/f/one"] {
+        ground.create(key, b"1").await.unwrap();
+    }
+    ground.system.mount("c");
+    ground.system.close("a/b", Errno::ACCESS);
+    ground.system.close("c/d/e", Errno::IO);
+    ground.system.hide("c/f", Errno::LOOP);
+    calls(&ground);
+    let places = ["a/b", "c/d/e", "c/f"].map(k);
+    ground.backend.settle_all(&places).await.unwrap();
+    assert_eq!(calls(&ground), ["sync_filesystem a", "sync_filesystem c/d"]);
+    ground.backend.settle_all(&places[2..]).await.unwrap();
+    assert_eq!(calls(&ground), ["sync_filesystem c"]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_settled_is_named() {
+    let ground = Ground::used().await;
+    for key in ["a/b/one", "c/one"] {
+        ground.create(key, b"1").await.unwrap();
+    }
+    ground.system.mount("a/b");
+    calls(&ground);
+    // No other directory is on its filesystem, or nobody knows on which it is.
+    ground.system.close("a/b", Errno::ACCESS);
+    ground.system.hide("c", Errno::STALE);
+    for (place, kind) in [("a/b", ErrorKind::Denied), ("c", ErrorKind::Unavailable)] {
+        let error = ground.backend.settle_all(&["a", place].map(k)).await.unwrap_err();
+        assert_eq!((error.key(), error.kind()), (Some(&k(place)), kind), "{error}");
+    }
+    ground.system.refuse("sync_filesystem", Errno::IO);
+    let error = ground.backend.settle_all(&["first", "a"].map(k)).await.unwrap_err();
+    assert_eq!((error.key(), error.kind()), (Some(&k("first")), ErrorKind::Io), "{error}");
 }
 
 #[tokio::test]

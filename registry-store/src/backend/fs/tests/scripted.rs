@@ -25,6 +25,9 @@ struct Script {
     fault: Mutex<Option<(usize, Errno)>>,
     /// Calls that always fail.
     refused: Mutex<Vec<(&'static str, Errno)>>,
+    /// Directories that always fail to be opened, and those that fail to be looked at too.
+    closed: Mutex<Vec<(PathBuf, Errno)>>,
+    hidden: Mutex<Vec<(PathBuf, Errno)>>,
     /// Directories below which another filesystem begins.
     mounts: Mutex<Vec<PathBuf>>,
     /// Upper case is taken for lower.
@@ -65,6 +68,8 @@ impl Scripted {
             calls: Mutex::default(),
             fault: Mutex::default(),
             refused: Mutex::default(),
+            closed: Mutex::default(),
+            hidden: Mutex::default(),
             mounts: Mutex::default(),
             folds_case,
         }))
@@ -88,6 +93,17 @@ impl Scripted {
     /// Lets every call of a name fail.
     pub(super) fn refuse(&self, call: &'static str, error: Errno) {
         locked(&self.0.refused).push((call, error));
+    }
+
+    /// Lets a directory fail to be opened.
+    pub(super) fn close(&self, directory: &str, error: Errno) {
+        locked(&self.0.closed).push((self.0.root.join(directory), error));
+    }
+
+    /// Lets a directory fail to be opened and to be looked at.
+    pub(super) fn hide(&self, directory: &str, error: Errno) {
+        self.close(directory, error);
+        locked(&self.0.hidden).push((self.0.root.join(directory), error));
     }
 
     /// Puts everything below a directory on another filesystem.
@@ -144,10 +160,24 @@ impl Scripted {
     }
 
     fn check_mounts(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mounts = locked(&self.0.mounts);
-        let on = |path: &Path| mounts.iter().position(|mount| path.starts_with(mount));
-        if on(from) == on(to) { Ok(()) } else { Err(Errno::XDEV.into()) }
+        if self.mount_of(from) == self.mount_of(to) { Ok(()) } else { Err(Errno::XDEV.into()) }
     }
+
+    /// By which directory another filesystem begins that a path is on; 0 is the one of the root.
+    fn mount_of(&self, path: &Path) -> u64 {
+        let mounts = locked(&self.0.mounts);
+        mounts.iter().zip(1..).find(|(mount, _)| path.starts_with(mount)).map_or(0, |it| it.1)
+    }
+
+    fn on_its_mount(&self, path: &Path, stat: Stat) -> Stat {
+        Stat { device: stat.device + (self.mount_of(path) << 32), ..stat }
+    }
+}
+
+/// Fails if the path is one of these.
+fn expect_none(of: &Mutex<Vec<(PathBuf, Errno)>>, path: &Path) -> io::Result<()> {
+    let of = locked(of);
+    of.iter().find(|(refused, _)| refused == path).map_or(Ok(()), |(_, error)| Err((*error).into()))
 }
 
 impl System for Scripted {
@@ -160,6 +190,7 @@ impl System for Scripted {
             _ => "open",
         };
         self.call(call)?;
+        expect_none(&self.0.closed, path)?;
         let file = OperatingSystem.open(path, how)?;
         Ok(Opened { file, path: path.to_owned(), has_name: how != Open::Unnamed })
     }
@@ -194,18 +225,19 @@ impl System for Scripted {
 
     fn stat(&self, path: &Path) -> io::Result<Stat> {
         self.call("stat")?;
+        expect_none(&self.0.hidden, path)?;
         if self.0.folds_case
             && let Ok(below) = path.strip_prefix(&self.0.root)
         {
             let folded = below.to_str().unwrap().to_lowercase();
             return OperatingSystem.stat(&self.0.root.join(folded));
         }
-        OperatingSystem.stat(path)
+        OperatingSystem.stat(path).map(|stat| self.on_its_mount(path, stat))
     }
 
     fn stat_file(&self, file: &Opened) -> io::Result<Stat> {
         self.call("stat_file")?;
-        OperatingSystem.stat_file(&file.file)
+        OperatingSystem.stat_file(&file.file).map(|stat| self.on_its_mount(&file.path, stat))
     }
 
     fn sync_data(&self, file: &Opened) -> io::Result<()> {
