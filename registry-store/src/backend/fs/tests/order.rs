@@ -1,8 +1,11 @@
 //! The order of system calls, which is what durability rests on.
 
+use std::time::{Duration, SystemTime};
+
 use rustix::io::Errno;
 
 use super::*;
+use crate::backend::fs::remove::AT_ONCE;
 use crate::backend::{ErrorKind, LockMode, Promotion};
 
 /// The calls, those that may be made at the same time sorted among themselves.
@@ -236,6 +239,70 @@ async fn an_object_that_is_a_sessions_bytes_too_keeps_a_second_name_until_its_re
     let mut staged = resume(&ground.backend, &keys).await.unwrap();
     staged.append("d".into()).await.unwrap();
     assert_eq!(bytes_of(staged.as_mut()).await, b"abcd");
+}
+
+/// A time at which all that was written is old.
+fn later() -> SystemTime {
+    SystemTime::now() + Duration::from_secs(60)
+}
+
+/// Gives a file so many further names among the temporary ones.
+fn set_aside(ground: &Ground, key: &str, names: usize) {
+    let from = ground.root().join(key);
+    for number in 0..names {
+        let aside = ground.root().join(format!("_rs/tmp/{number}.tmp"));
+        std::fs::hard_link(&from, aside).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_is_set_aside_while_old_names_expire_is_not_among_those_that_were_synced() {
+    let ground = Ground::used().await;
+    for key in ["old/data", "blobs/x/data", "session/data"] {
+        ground.create(key, b"1").await.unwrap();
+    }
+    set_aside(&ground, "old/data", 1);
+    let (blob, session) = (ground.root().join("blobs/x/data"), ground.root().join("session/too"));
+    std::fs::hard_link(blob, session).unwrap();
+    calls(&ground);
+    ground.system.rename_after_sync("blobs/x/data", "_rs/tmp/late.tmp");
+    assert_eq!(ground.backend.expire_staged(later()).await.unwrap(), 1);
+    assert_eq!(calls(&ground), ["sync_filesystem _rs/tmp", "unlink temp"]);
+    assert_eq!(ground.temporaries(), ["late.tmp"]);
+    assert_eq!(ground.backend.expire_staged(later()).await.unwrap(), 1);
+    assert_eq!(calls(&ground), ["sync_filesystem _rs/tmp", "unlink temp"]);
+}
+
+#[tokio::test]
+async fn each_part_of_many_old_names_is_synced_before_it_goes() {
+    let ground = Ground::used().await;
+    for key in ["old/data", "blobs/x/data"] {
+        ground.create(key, b"1").await.unwrap();
+    }
+    set_aside(&ground, "old/data", AT_ONCE);
+    calls(&ground);
+    ground.system.rename_after_sync("blobs/x/data", "_rs/tmp/late.tmp");
+    let late = ground.root().join("late");
+    std::fs::hard_link(ground.root().join("blobs/x/data"), late).unwrap();
+    let expired = ground.backend.expire_staged(later()).await.unwrap();
+    assert_eq!(expired, u64::try_from(AT_ONCE).unwrap() + 1);
+    let calls = calls(&ground);
+    let is_sync = |call: &String| call.starts_with("sync_filesystem");
+    assert!(is_sync(&calls[0]) && is_sync(&calls[AT_ONCE + 1]), "{calls:?}");
+    assert_eq!(calls.iter().filter(|call| *call == "unlink temp").count(), AT_ONCE + 1);
+    assert_eq!(calls.len(), AT_ONCE + 3);
+}
+
+#[tokio::test]
+async fn old_names_stay_that_could_not_be_synced() {
+    let ground = Ground::used().await;
+    set_aside(&ground, "first/one", 2);
+    calls(&ground);
+    ground.system.refuse("sync_filesystem", Errno::IO);
+    let error = ground.backend.expire_staged(later()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io);
+    assert_eq!(calls(&ground), [""; 0]);
+    assert_eq!(ground.temporaries().len(), 2);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! [`Scripted`]: a system that writes down what it is asked for, and fails where a test wants it to.
 
+use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,7 +11,7 @@ use rustix::io::Errno;
 
 use crate::backend::LockMode;
 use crate::backend::fs::durable::locked;
-use crate::backend::fs::system::{Entries, Open, OperatingSystem, Stat, System};
+use crate::backend::fs::system::{self, Entry, Open, OperatingSystem, Stat, System};
 
 /// The operating system, watched.
 #[derive(Clone, Debug)]
@@ -30,6 +32,8 @@ struct Script {
     hidden: Mutex<Vec<(PathBuf, Errno)>>,
     /// Directories below which another filesystem begins.
     mounts: Mutex<Vec<PathBuf>>,
+    /// What is renamed right after the next sync of a filesystem, and to what.
+    renamed_after_sync: Mutex<Option<(PathBuf, PathBuf)>>,
     /// Upper case is taken for lower.
     folds_case: bool,
 }
@@ -71,6 +75,7 @@ impl Scripted {
             closed: Mutex::default(),
             hidden: Mutex::default(),
             mounts: Mutex::default(),
+            renamed_after_sync: Mutex::default(),
             folds_case,
         }))
     }
@@ -110,6 +115,12 @@ impl Scripted {
     pub(super) fn mount(&self, directory: &str) {
         let directory = self.0.root.join(directory);
         locked(&self.0.mounts).push(directory);
+    }
+
+    /// Lets somebody else rename a file right after the next sync of a filesystem.
+    pub(super) fn rename_after_sync(&self, from: &str, to: &str) {
+        let paths = (self.0.root.join(from), self.0.root.join(to));
+        *locked(&self.0.renamed_after_sync) = Some(paths);
     }
 
     /// Fails where the script wants it.
@@ -178,6 +189,30 @@ impl Scripted {
 fn expect_none(of: &Mutex<Vec<(PathBuf, Errno)>>, path: &Path) -> io::Result<()> {
     let of = locked(of);
     of.iter().find(|(refused, _)| refused == path).map_or(Ok(()), |(_, error)| Err((*error).into()))
+}
+
+/// The entries of a directory; those that come while it is read, too.
+#[derive(Debug)]
+pub(super) struct Entries {
+    path: PathBuf,
+    told: HashSet<OsString>,
+    rest: system::Entries,
+}
+
+impl Iterator for Entries {
+    type Item = io::Result<Entry>;
+
+    fn next(&mut self) -> Option<io::Result<Entry>> {
+        let is_new = |entry: &io::Result<Entry>| {
+            entry.as_ref().map_or(true, |entry| !self.told.contains(&entry.name))
+        };
+        let found = self.rest.find(is_new).or_else(|| {
+            self.rest = OperatingSystem.read_directory(&self.path).ok()?;
+            self.rest.find(is_new)
+        });
+        self.told.extend(found.iter().flatten().map(|entry| entry.name.clone()));
+        found
+    }
 }
 
 impl System for Scripted {
@@ -250,7 +285,9 @@ impl System for Scripted {
     }
 
     fn sync_filesystem(&self, on: &Opened) -> io::Result<()> {
-        self.watch("sync_filesystem", &self.file(on), || Ok(()))
+        self.watch("sync_filesystem", &self.file(on), || Ok(()))?;
+        let renamed = locked(&self.0.renamed_after_sync).take();
+        renamed.map_or(Ok(()), |(from, to)| OperatingSystem.rename(&from, &to))
     }
 
     fn start_writeback(&self, file: &Opened, offset: u64, length: u64) -> io::Result<()> {
@@ -305,7 +342,8 @@ impl System for Scripted {
 
     fn read_directory(&self, path: &Path) -> io::Result<Entries> {
         self.call("read_directory")?;
-        OperatingSystem.read_directory(path)
+        let rest = OperatingSystem.read_directory(path)?;
+        Ok(Entries { path: path.to_owned(), told: HashSet::new(), rest })
     }
 
     fn try_lock(&self, file: &Opened, mode: LockMode) -> io::Result<bool> {
