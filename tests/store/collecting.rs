@@ -13,12 +13,16 @@ use registry_store::layout::{self, RepositoryLayout};
 use registry_store::manifest::Manifest;
 use registry_store::store::Store;
 use registry_store::uploads::ResumeAt;
-use registry_tests::backends::{Fault, FaultyBackend, Method, Moment};
+use registry_tests::backends::{CountedBackend, Fault, FaultyBackend, Method, Moment};
 use registry_tests::documents::{
     descriptor_of, image, image_document, index, manifest, push_image, push_manifest,
 };
 use registry_tests::world::{World, body, pull, push, push_as};
 use serde_json::json;
+
+on_every_backend_that_is_looked_at_twice!(
+    what_cannot_be_made_sure_of_ends_the_run_before_anything_goes_and_is_asked_once,
+);
 
 on_every_backend!(
     what_nothing_refers_to_goes_and_the_rest_is_as_it_was,
@@ -673,6 +677,64 @@ async fn a_blob_that_cannot_be_read_is_not_taken_for_one_that_refers_to_nothing(
     });
     assert!(store.collect(PLAIN, &mut |_| {}).await.is_err());
     assert_eq!(taken(&collect(&store, PLAIN).await.1), set(&[Digest::sha256(b"loose")]));
+}
+
+/// What making sure of all that is there can fail with; not found is a place that goes meanwhile.
+const KINDS: [ErrorKind; 9] = [
+    ErrorKind::NotFound,
+    ErrorKind::RangeNotSatisfiable,
+    ErrorKind::Busy,
+    ErrorKind::Full,
+    ErrorKind::Denied,
+    ErrorKind::Foreign,
+    ErrorKind::Unavailable,
+    ErrorKind::Io,
+    ErrorKind::Unsupported,
+];
+
+async fn what_cannot_be_made_sure_of_ends_the_run_before_anything_goes_and_is_asked_once(
+    world: World,
+) {
+    let a = world.repository("a");
+    push_image(&a, b"{}", &[b"layer"], "v1").await;
+    push(&a, b"untagged").await;
+    push_manifest(&a, &image(b"{}", &[b"untagged"]), &[]).await;
+    for content in [b"one", b"two"] {
+        push(&a, content).await;
+    }
+    let before = objects(&*world.backend).await;
+    for (kind, options) in KINDS.into_iter().flat_map(|kind| [(kind, PLAIN), (kind, UNTAGGED)]) {
+        let faulty = FaultyBackend::new(world.backend.clone());
+        let counted = CountedBackend::new(std::sync::Arc::new(faulty.clone()));
+        let store = world.over(counted.clone());
+        faulty.arm(Fault {
+            method: Some(Method::SettleAll),
+            call: 1,
+            kind,
+            moment: Moment::Before,
+        });
+        let mut left = 0;
+        let mut tell = |step| left += usize::from(matches!(step, Step::Left { .. }));
+        let failed = store.collect(options, &mut tell).await;
+        let Err(Error::Storage(error)) = failed else { panic!("{kind:?}: {failed:?}") };
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(error.to_string().contains("SettleAll"), "{error}");
+        let counts = counted.counts();
+        let asked = [Method::SettleAll, Method::Delete].map(|method| counts.of(method));
+        assert_eq!((asked, left), ([1, 0], 0), "{kind:?}");
+        assert_eq!(objects(&*world.backend).await, before, "{kind:?}");
+    }
+    // The next run asks anew.
+    assert_eq!(collect(&world.store, PLAIN).await.0.removed_blobs, 2);
+}
+
+#[tokio::test]
+async fn where_all_that_is_seen_is_durable_nothing_has_to_be_made_sure_of() {
+    let world = World::s3();
+    push(&world.repository("a"), b"loose").await;
+    let counted = CountedBackend::new(world.backend.clone());
+    assert_eq!(collect(&world.over(counted.clone()), PLAIN).await.0.removed_blobs, 1);
+    assert_eq!(counted.counts().of(Method::SettleAll), 0);
 }
 
 #[tokio::test(start_paused = true)]

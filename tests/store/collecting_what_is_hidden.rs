@@ -139,3 +139,16 @@ async fn what_cannot_be_looked_at_stays_and_the_rest_goes() {
     assert!(steps.iter().any(|step| matches!(step, Step::Left { what } if what.key == odd)));
     assert!(!root.join(layout::blob(&loose).as_str()).exists() && path.is_symlink());
 }
+
+#[tokio::test]
+async fn tags_that_nobody_can_open_do_not_keep_anything_of_other_repositories() {
+    let (world, root, loose) = filled().await;
+    push_image(&world.repository("c"), b"{}", &[b"layer"], "v1").await;
+    let tags = at(&root, "c/_manifests/tags");
+    fs::rename(&tags, root.join("moved")).unwrap();
+    // Rights would not keep root out.
+    symlink("tags", &tags).unwrap();
+    let (collected, steps) = collect(&world.store, CollectOptions::default()).await;
+    assert_eq!((collected.left, collected.removed_blobs), (0, 1), "{steps:?}");
+    assert!(!root.join(layout::blob(&loose).as_str()).exists());
+}

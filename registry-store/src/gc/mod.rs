@@ -25,7 +25,7 @@
 //! 2. Everything is marked → the links to what is not marked, in each repository → the blobs.
 //!
 //! Before the first of these, what was looked at is made sure of: nothing goes on the strength of an absence that
-//! is not durable. Each is durable before the next begins. A crash leaves garbage: a blob without links. At no time does a manifest that
+//! is not durable. If that fails, the run ends and nothing goes. Each is durable before the next begins. A crash leaves garbage: a blob without links. At no time does a manifest that
 //! is visible lack something that it had, nor does a link that is visible lead to a blob that has gone.
 //!
 //! # Memory

@@ -6,7 +6,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use tokio::sync::OnceCell;
 
-use crate::backend::{Key, LockGuard};
+use crate::backend::{Error, ErrorKind, Key, LockGuard};
 use crate::error::Result;
 use crate::shared::Shared;
 
@@ -23,8 +23,8 @@ pub(crate) struct Remover {
     shared: Arc<Shared>,
     /// What keeps writers out; `None` where nothing is to be taken.
     held: Option<Arc<LockGuard>>,
-    /// What is there, and what is not, was made sure of.
-    settled: OnceCell<()>,
+    /// Was made sure of what is there, and what is not? `false` if that failed.
+    settled: OnceCell<bool>,
 }
 
 impl Remover {
@@ -43,14 +43,30 @@ impl Remover {
     }
 
     /// Deletes objects, in no order, those that can be: returns the others, and why. All but these are gone, durably, on
-    /// return. A crash leaves any of them.
+    /// return. A crash leaves any of them. Before the first is deleted, what is there and what is not is made sure of.
     ///
-    /// Errors: of the storage as a whole.
+    /// Errors: of the storage as a whole; that it could not be made sure of, whatever the reason, and then nothing is deleted.
     pub(crate) async fn remove_each(&self, keys: Vec<Key>) -> Result<Vec<(Key, String)>> {
+        if keys.is_empty() || self.is_idle() {
+            return Ok(Vec::new());
+        }
+        self.settle().await?;
         let parts: Vec<Vec<Key>> = keys.chunks(PART).map(<[Key]>::to_vec).collect();
         let parts = stream::iter(parts).map(|part| self.part_or_each(part));
         let left: Vec<_> = parts.buffered(PARALLEL).try_collect().await?;
         Ok(left.concat())
+    }
+
+    /// Makes sure once. What failed is never tried again: the system tells of a failed sync once, and a second one would
+    /// succeed though what was lost is lost.
+    async fn settle(&self) -> Result<()> {
+        let mut failed = None;
+        let settling = async { settle(&self.shared).await.map_err(|it| failed = Some(it)).is_ok() };
+        if *self.settled.get_or_init(|| settling).await {
+            return Ok(());
+        }
+        let earlier = || Error::new(ErrorKind::Io, "settle").because("it failed once in this run");
+        Err(failed.unwrap_or_else(|| earlier().into()))
     }
 
     async fn part_or_each(&self, keys: Vec<Key>) -> Result<Vec<(Key, String)>> {
@@ -70,10 +86,9 @@ impl Remover {
         Ok(left)
     }
 
-    /// All are gone, durably, on return. The first time, what is there and what is not is made sure of before.
+    /// All are gone, durably, on return.
     async fn part(&self, keys: Vec<Key>) -> Result<()> {
-        let Some(held) = self.held.clone().filter(|_| !keys.is_empty()) else { return Ok(()) };
-        self.settled.get_or_try_init(|| settle(&self.shared)).await?;
+        let Some(held) = self.held.clone() else { return Ok(()) };
         let shared = self.shared.clone();
         self.shared
             .detached

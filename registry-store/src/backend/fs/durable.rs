@@ -202,30 +202,59 @@ impl<S: System> Durable<S> {
         Ok(())
     }
 
-    /// Makes durable whatever was done in directories and below them, on the filesystems these are on. Where one is gone,
-    /// the nearest one above it says on which that was.
-    pub(super) fn sync_filesystems(&self, directories: &[PathBuf]) -> io::Result<()> {
-        let mut synced = HashSet::new();
-        for directory in directories {
-            let opened = self.open_nearest(directory)?;
-            if synced.insert(self.system.stat_file(&opened)?.device) {
-                self.system.sync_filesystem(&opened)?;
-            }
+    /// Makes durable whatever was done on the filesystem that a directory is on, unless that is one of those `synced`.
+    ///
+    /// Where it is gone, the nearest one above it says which filesystem that was. One that cannot be opened gives way to the
+    /// nearest one above it that can, on the same filesystem: to that alone the sync is owed.
+    pub(super) fn sync_filesystem_of(
+        &self,
+        directory: &Path,
+        synced: &mut HashSet<u64>,
+    ) -> io::Result<()> {
+        let (nearest, device) = self.nearest(directory)?;
+        if synced.contains(&device) {
+            return Ok(());
         }
+        let opened = self.open_on(device, nearest)?;
+        self.system.sync_filesystem(&opened)?;
+        synced.insert(device);
         Ok(())
     }
 
-    /// A directory, or the nearest one above it that is there.
-    fn open_nearest(&self, directory: &Path) -> io::Result<S::File> {
-        let mut level = directory;
-        loop {
-            match self.system.open(level, Open::Directory) {
-                Err(error) if fault::is_missing(&error) && level != self.root => {
-                    level = level.parent().unwrap_or(&self.root);
+    /// A directory, or the nearest one above it that can be looked at, and the filesystem it is on.
+    fn nearest<'p>(&self, directory: &'p Path) -> io::Result<(&'p Path, u64)> {
+        for level in self.levels(directory) {
+            match self.system.stat(level) {
+                Ok(stat) if stat.kind == Kind::Directory => return Ok((level, stat.device)),
+                Err(error) if level == self.root || !fault::is_out_of_sight(&error) => {
+                    return Err(error);
                 }
-                result => return result,
+                _ => {}
             }
         }
+        Err(fault::foreign("a directory"))
+    }
+
+    /// Opens a directory, or the nearest one above it that can be opened and is on the filesystem as well.
+    ///
+    /// Errors: why the first of them cannot be opened.
+    fn open_on(&self, device: u64, directory: &Path) -> io::Result<S::File> {
+        let mut refused = None;
+        for level in self.levels(directory) {
+            match self.system.open(level, Open::Directory) {
+                Ok(opened) if self.system.stat_file(&opened)?.device == device => {
+                    return Ok(opened);
+                }
+                Ok(_) => {}
+                Err(error) => refused = refused.or(Some(error)),
+            }
+        }
+        Err(refused.unwrap_or_else(|| Errno::XDEV.into()))
+    }
+
+    /// A directory and those above it, up to the root.
+    fn levels<'p>(&self, directory: &'p Path) -> impl Iterator<Item = &'p Path> + use<'_, 'p, S> {
+        directory.ancestors().take_while(|level| level.starts_with(&self.root))
     }
 
     /// Removes a directory if it is empty; `false` if something is in it or it cannot be removed.

@@ -57,6 +57,11 @@ pub(super) fn is_missing(error: &io::Error) -> bool {
     is(error, &[Errno::NOENT, Errno::NOTDIR])
 }
 
+/// Does the error say that nobody sees anything below the name, be it there or not?
+pub(super) fn is_out_of_sight(error: &io::Error) -> bool {
+    matches!(kind(error), ErrorKind::NotFound | ErrorKind::Denied | ErrorKind::Foreign)
+}
+
 /// Does the error say that something has the name already?
 pub(super) fn exists(error: &io::Error) -> bool {
     is(error, &[Errno::EXIST])

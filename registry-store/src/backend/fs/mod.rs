@@ -31,7 +31,7 @@ mod temp;
 mod tests;
 mod walk;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
@@ -406,10 +406,13 @@ impl<S: System> Root<S> {
     }
 
     fn settle_all(&self, places: &[Key]) -> Result<()> {
-        let Some(first) = places.first() else { return Ok(()) };
-        let directories: Vec<_> = places.iter().map(|place| self.path_of(place)).collect();
-        let synced = self.durable.sync_filesystems(&directories);
-        synced.map_err(|error| fault("settle", first, error))
+        self.in_its_place("settle")?;
+        let mut synced = HashSet::new();
+        for place in places {
+            let settled = self.durable.sync_filesystem_of(&self.path_of(place), &mut synced);
+            settled.map_err(|error| fault("settle", place, error))?;
+        }
+        Ok(())
     }
 }
 

@@ -1,8 +1,8 @@
 //! How objects go: deleted, put into quarantine, expired.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::slice;
 use std::time::SystemTime;
 
 use rustix::io::Errno;
@@ -14,6 +14,17 @@ use super::system::{Kind, System};
 use super::temp::Place;
 use crate::backend::{Key, Meta, Result};
 use crate::layout;
+
+/// Old names that are removed after one sync; each is some 100 bytes in memory.
+pub(super) const AT_ONCE: usize = 1000;
+
+/// Names that have expired.
+#[derive(Debug, Default)]
+struct Expired {
+    paths: Vec<PathBuf>,
+    /// Has the file of one of them further names?
+    are_shared: bool,
+}
 
 impl<S: System> Root<S> {
     /// Deletes objects. See [`Backend::delete`](crate::backend::Backend::delete).
@@ -131,15 +142,33 @@ impl<S: System> Root<S> {
         self.expire_temporaries(before).map_err(|error| fault("expire", &layout::private(), error))
     }
 
-    /// Order: what has further names may be what a delete [set aside](Self::set_aside), so everything is synced before the
-    /// first such name goes.
+    /// Order, for each part: names found → if a file of theirs has further names, everything synced → these names removed.
+    /// What has further names may be what a delete [set aside](Self::set_aside), and only what was found before the sync is
+    /// covered by it: a delete under way sets more aside, old from the first. A crash leaves the rest.
     fn expire_temporaries(&self, before: SystemTime) -> io::Result<u64> {
-        let entries = match self.system.read_directory(&self.temporaries) {
+        let mut entries = match self.system.read_directory(&self.temporaries) {
             Ok(entries) => entries,
             Err(error) if fault::is_missing(&error) => return Ok(0),
             Err(error) => return Err(error),
         };
-        let (mut removed, mut is_synced) = (0, false);
+        let mut removed = 0;
+        loop {
+            let expired = self.next_expired(&mut entries, before)?;
+            if expired.are_shared {
+                self.durable.sync_filesystem_of(&self.temporaries, &mut HashSet::new())?;
+            }
+            for path in &expired.paths {
+                removed += u64::from(self.remove_name(path)?);
+            }
+            if expired.paths.len() < AT_ONCE {
+                return Ok(removed);
+            }
+        }
+    }
+
+    /// The next names that have expired, no more than [`AT_ONCE`]; fewer are the last.
+    fn next_expired(&self, entries: &mut S::Entries, before: SystemTime) -> io::Result<Expired> {
+        let mut expired = Expired::default();
         for entry in entries {
             let entry = entry?;
             // What else lies there is not ours to look at: a symbolic link may lead anywhere, or in a circle.
@@ -152,17 +181,17 @@ impl<S: System> Root<S> {
                 Err(error) if fault::is_missing(&error) => continue,
                 Err(error) => return Err(error),
             };
-            let expired = stat.modified.is_some_and(|modified| modified < before);
-            if stat.kind != Kind::File || !expired {
+            let is_old = stat.modified.is_some_and(|modified| modified < before);
+            if stat.kind != Kind::File || !is_old {
                 continue;
             }
-            if stat.links > 1 && !is_synced {
-                self.durable.sync_filesystems(slice::from_ref(&self.temporaries))?;
-                is_synced = true;
+            expired.are_shared |= stat.links > 1;
+            expired.paths.push(path);
+            if expired.paths.len() == AT_ONCE {
+                break;
             }
-            removed += u64::from(self.remove_name(&path)?);
         }
-        Ok(removed)
+        Ok(expired)
     }
 
     /// Removes a name of a file; `false` if no file has it.

@@ -1,7 +1,12 @@
 //! The order of system calls, which is what durability rests on.
 
+use std::time::{Duration, SystemTime};
+
+use rustix::io::Errno;
+
 use super::*;
-use crate::backend::{LockMode, Promotion};
+use crate::backend::fs::remove::AT_ONCE;
+use crate::backend::{ErrorKind, LockMode, Promotion};
 
 /// The calls, those that may be made at the same time sorted among themselves.
 fn calls(ground: &Ground) -> Vec<String> {
@@ -127,6 +132,57 @@ async fn all_of_several_places_is_settled_by_one_sync_of_the_filesystem_they_are
 }
 
 #[tokio::test]
+async fn each_filesystem_that_places_are_on_is_synced_once() {
+    let ground = Ground::used().await;
+    for key in ["a/b/one", "a/c/one", "d/one"] {
+        ground.create(key, b"1").await.unwrap();
+    }
+    ground.system.mount("a/b");
+    calls(&ground);
+    let places = ["a", "a/b", "a/c", "a/b/none", "d"].map(k);
+    ground.backend.settle_all(&places).await.unwrap();
+    assert_eq!(calls(&ground), ["sync_filesystem a", "sync_filesystem a/b"]);
+}
+
+#[tokio::test]
+async fn a_directory_that_cannot_be_opened_is_settled_by_another_one_on_its_filesystem() {
+    let ground = Ground::used().await;
+    for key in ["a/b/one", "c/d/e/one", "c/f/one"] {
+        ground.create(key, b"1").await.unwrap();
+    }
+    ground.system.mount("c");
+    ground.system.close("a/b", Errno::ACCESS);
+    ground.system.close("c/d/e", Errno::IO);
+    ground.system.hide("c/f", Errno::LOOP);
+    calls(&ground);
+    let places = ["a/b", "c/d/e", "c/f"].map(k);
+    ground.backend.settle_all(&places).await.unwrap();
+    assert_eq!(calls(&ground), ["sync_filesystem a", "sync_filesystem c/d"]);
+    ground.backend.settle_all(&places[2..]).await.unwrap();
+    assert_eq!(calls(&ground), ["sync_filesystem c"]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_settled_is_named() {
+    let ground = Ground::used().await;
+    for key in ["a/b/one", "c/one"] {
+        ground.create(key, b"1").await.unwrap();
+    }
+    ground.system.mount("a/b");
+    calls(&ground);
+    // No other directory is on its filesystem, or nobody knows on which it is.
+    ground.system.close("a/b", Errno::ACCESS);
+    ground.system.hide("c", Errno::STALE);
+    for (place, kind) in [("a/b", ErrorKind::Denied), ("c", ErrorKind::Unavailable)] {
+        let error = ground.backend.settle_all(&["a", place].map(k)).await.unwrap_err();
+        assert_eq!((error.key(), error.kind()), (Some(&k(place)), kind), "{error}");
+    }
+    ground.system.refuse("sync_filesystem", Errno::IO);
+    let error = ground.backend.settle_all(&["first", "a"].map(k)).await.unwrap_err();
+    assert_eq!((error.key(), error.kind()), (Some(&k("first")), ErrorKind::Io), "{error}");
+}
+
+#[tokio::test]
 async fn a_directory_that_was_removed_is_made_durable_anew() {
     let ground = Ground::used().await;
     ground.create("a/b/link", b"x").await.unwrap();
@@ -183,6 +239,70 @@ async fn an_object_that_is_a_sessions_bytes_too_keeps_a_second_name_until_its_re
     let mut staged = resume(&ground.backend, &keys).await.unwrap();
     staged.append("d".into()).await.unwrap();
     assert_eq!(bytes_of(staged.as_mut()).await, b"abcd");
+}
+
+/// A time at which all that was written is old.
+fn later() -> SystemTime {
+    SystemTime::now() + Duration::from_secs(60)
+}
+
+/// Gives a file so many further names among the temporary ones.
+fn set_aside(ground: &Ground, key: &str, names: usize) {
+    let from = ground.root().join(key);
+    for number in 0..names {
+        let aside = ground.root().join(format!("_rs/tmp/{number}.tmp"));
+        std::fs::hard_link(&from, aside).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_is_set_aside_while_old_names_expire_is_not_among_those_that_were_synced() {
+    let ground = Ground::used().await;
+    for key in ["old/data", "blobs/x/data", "session/data"] {
+        ground.create(key, b"1").await.unwrap();
+    }
+    set_aside(&ground, "old/data", 1);
+    let (blob, session) = (ground.root().join("blobs/x/data"), ground.root().join("session/too"));
+    std::fs::hard_link(blob, session).unwrap();
+    calls(&ground);
+    ground.system.rename_after_sync("blobs/x/data", "_rs/tmp/late.tmp");
+    assert_eq!(ground.backend.expire_staged(later()).await.unwrap(), 1);
+    assert_eq!(calls(&ground), ["sync_filesystem _rs/tmp", "unlink temp"]);
+    assert_eq!(ground.temporaries(), ["late.tmp"]);
+    assert_eq!(ground.backend.expire_staged(later()).await.unwrap(), 1);
+    assert_eq!(calls(&ground), ["sync_filesystem _rs/tmp", "unlink temp"]);
+}
+
+#[tokio::test]
+async fn each_part_of_many_old_names_is_synced_before_it_goes() {
+    let ground = Ground::used().await;
+    for key in ["old/data", "blobs/x/data"] {
+        ground.create(key, b"1").await.unwrap();
+    }
+    set_aside(&ground, "old/data", AT_ONCE);
+    calls(&ground);
+    ground.system.rename_after_sync("blobs/x/data", "_rs/tmp/late.tmp");
+    let late = ground.root().join("late");
+    std::fs::hard_link(ground.root().join("blobs/x/data"), late).unwrap();
+    let expired = ground.backend.expire_staged(later()).await.unwrap();
+    assert_eq!(expired, u64::try_from(AT_ONCE).unwrap() + 1);
+    let calls = calls(&ground);
+    let is_sync = |call: &String| call.starts_with("sync_filesystem");
+    assert!(is_sync(&calls[0]) && is_sync(&calls[AT_ONCE + 1]), "{calls:?}");
+    assert_eq!(calls.iter().filter(|call| *call == "unlink temp").count(), AT_ONCE + 1);
+    assert_eq!(calls.len(), AT_ONCE + 3);
+}
+
+#[tokio::test]
+async fn old_names_stay_that_could_not_be_synced() {
+    let ground = Ground::used().await;
+    set_aside(&ground, "first/one", 2);
+    calls(&ground);
+    ground.system.refuse("sync_filesystem", Errno::IO);
+    let error = ground.backend.expire_staged(later()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io);
+    assert_eq!(calls(&ground), [""; 0]);
+    assert_eq!(ground.temporaries().len(), 2);
 }
 
 #[tokio::test]

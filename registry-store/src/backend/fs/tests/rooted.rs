@@ -55,6 +55,7 @@ fn operations(backend: &FilesystemBackend) -> Vec<(&'static str, Asked<'_>)> {
         ("head", async { backend.head(&k("x/y")).await.map(drop) }.boxed()),
         ("read", async { backend.read(&k("x/y"), ReadRange::Full).await.map(drop) }.boxed()),
         ("settle", async { backend.settle(&[k("x/y")]).await.map(drop) }.boxed()),
+        ("settle all", async { backend.settle_all(&[k("x/y")]).await }.boxed()),
         ("children", async { backend.list_children(&k("x"), None, 1).await.map(drop) }.boxed()),
         (
             "list",

@@ -1,5 +1,7 @@
 //! [`Scripted`]: a system that writes down what it is asked for, and fails where a test wants it to.
 
+use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,7 +11,7 @@ use rustix::io::Errno;
 
 use crate::backend::LockMode;
 use crate::backend::fs::durable::locked;
-use crate::backend::fs::system::{Entries, Open, OperatingSystem, Stat, System};
+use crate::backend::fs::system::{self, Entry, Open, OperatingSystem, Stat, System};
 
 /// The operating system, watched.
 #[derive(Clone, Debug)]
@@ -25,8 +27,13 @@ struct Script {
     fault: Mutex<Option<(usize, Errno)>>,
     /// Calls that always fail.
     refused: Mutex<Vec<(&'static str, Errno)>>,
+    /// Directories that always fail to be opened, and those that fail to be looked at too.
+    closed: Mutex<Vec<(PathBuf, Errno)>>,
+    hidden: Mutex<Vec<(PathBuf, Errno)>>,
     /// Directories below which another filesystem begins.
     mounts: Mutex<Vec<PathBuf>>,
+    /// What is renamed right after the next sync of a filesystem, and to what.
+    renamed_after_sync: Mutex<Option<(PathBuf, PathBuf)>>,
     /// Upper case is taken for lower.
     folds_case: bool,
 }
@@ -65,7 +72,10 @@ impl Scripted {
             calls: Mutex::default(),
             fault: Mutex::default(),
             refused: Mutex::default(),
+            closed: Mutex::default(),
+            hidden: Mutex::default(),
             mounts: Mutex::default(),
+            renamed_after_sync: Mutex::default(),
             folds_case,
         }))
     }
@@ -90,10 +100,27 @@ impl Scripted {
         locked(&self.0.refused).push((call, error));
     }
 
+    /// Lets a directory fail to be opened.
+    pub(super) fn close(&self, directory: &str, error: Errno) {
+        locked(&self.0.closed).push((self.0.root.join(directory), error));
+    }
+
+    /// Lets a directory fail to be opened and to be looked at.
+    pub(super) fn hide(&self, directory: &str, error: Errno) {
+        self.close(directory, error);
+        locked(&self.0.hidden).push((self.0.root.join(directory), error));
+    }
+
     /// Puts everything below a directory on another filesystem.
     pub(super) fn mount(&self, directory: &str) {
         let directory = self.0.root.join(directory);
         locked(&self.0.mounts).push(directory);
+    }
+
+    /// Lets somebody else rename a file right after the next sync of a filesystem.
+    pub(super) fn rename_after_sync(&self, from: &str, to: &str) {
+        let paths = (self.0.root.join(from), self.0.root.join(to));
+        *locked(&self.0.renamed_after_sync) = Some(paths);
     }
 
     /// Fails where the script wants it.
@@ -144,9 +171,47 @@ impl Scripted {
     }
 
     fn check_mounts(&self, from: &Path, to: &Path) -> io::Result<()> {
+        if self.mount_of(from) == self.mount_of(to) { Ok(()) } else { Err(Errno::XDEV.into()) }
+    }
+
+    /// By which directory another filesystem begins that a path is on; 0 is the one of the root.
+    fn mount_of(&self, path: &Path) -> u64 {
         let mounts = locked(&self.0.mounts);
-        let on = |path: &Path| mounts.iter().position(|mount| path.starts_with(mount));
-        if on(from) == on(to) { Ok(()) } else { Err(Errno::XDEV.into()) }
+        mounts.iter().zip(1..).find(|(mount, _)| path.starts_with(mount)).map_or(0, |it| it.1)
+    }
+
+    fn on_its_mount(&self, path: &Path, stat: Stat) -> Stat {
+        Stat { device: stat.device + (self.mount_of(path) << 32), ..stat }
+    }
+}
+
+/// Fails if the path is one of these.
+fn expect_none(of: &Mutex<Vec<(PathBuf, Errno)>>, path: &Path) -> io::Result<()> {
+    let of = locked(of);
+    of.iter().find(|(refused, _)| refused == path).map_or(Ok(()), |(_, error)| Err((*error).into()))
+}
+
+/// The entries of a directory; those that come while it is read, too.
+#[derive(Debug)]
+pub(super) struct Entries {
+    path: PathBuf,
+    told: HashSet<OsString>,
+    rest: system::Entries,
+}
+
+impl Iterator for Entries {
+    type Item = io::Result<Entry>;
+
+    fn next(&mut self) -> Option<io::Result<Entry>> {
+        let is_new = |entry: &io::Result<Entry>| {
+            entry.as_ref().map_or(true, |entry| !self.told.contains(&entry.name))
+        };
+        let found = self.rest.find(is_new).or_else(|| {
+            self.rest = OperatingSystem.read_directory(&self.path).ok()?;
+            self.rest.find(is_new)
+        });
+        self.told.extend(found.iter().flatten().map(|entry| entry.name.clone()));
+        found
     }
 }
 
@@ -160,6 +225,7 @@ impl System for Scripted {
             _ => "open",
         };
         self.call(call)?;
+        expect_none(&self.0.closed, path)?;
         let file = OperatingSystem.open(path, how)?;
         Ok(Opened { file, path: path.to_owned(), has_name: how != Open::Unnamed })
     }
@@ -194,18 +260,19 @@ impl System for Scripted {
 
     fn stat(&self, path: &Path) -> io::Result<Stat> {
         self.call("stat")?;
+        expect_none(&self.0.hidden, path)?;
         if self.0.folds_case
             && let Ok(below) = path.strip_prefix(&self.0.root)
         {
             let folded = below.to_str().unwrap().to_lowercase();
             return OperatingSystem.stat(&self.0.root.join(folded));
         }
-        OperatingSystem.stat(path)
+        OperatingSystem.stat(path).map(|stat| self.on_its_mount(path, stat))
     }
 
     fn stat_file(&self, file: &Opened) -> io::Result<Stat> {
         self.call("stat_file")?;
-        OperatingSystem.stat_file(&file.file)
+        OperatingSystem.stat_file(&file.file).map(|stat| self.on_its_mount(&file.path, stat))
     }
 
     fn sync_data(&self, file: &Opened) -> io::Result<()> {
@@ -218,7 +285,9 @@ impl System for Scripted {
     }
 
     fn sync_filesystem(&self, on: &Opened) -> io::Result<()> {
-        self.watch("sync_filesystem", &self.file(on), || Ok(()))
+        self.watch("sync_filesystem", &self.file(on), || Ok(()))?;
+        let renamed = locked(&self.0.renamed_after_sync).take();
+        renamed.map_or(Ok(()), |(from, to)| OperatingSystem.rename(&from, &to))
     }
 
     fn start_writeback(&self, file: &Opened, offset: u64, length: u64) -> io::Result<()> {
@@ -273,7 +342,8 @@ impl System for Scripted {
 
     fn read_directory(&self, path: &Path) -> io::Result<Entries> {
         self.call("read_directory")?;
-        OperatingSystem.read_directory(path)
+        let rest = OperatingSystem.read_directory(path)?;
+        Ok(Entries { path: path.to_owned(), told: HashSet::new(), rest })
     }
 
     fn try_lock(&self, file: &Opened, mode: LockMode) -> io::Result<bool> {
