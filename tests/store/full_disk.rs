@@ -3,6 +3,7 @@
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use registry_store::backend::{ErrorKind, Key};
 use registry_store::digest::{Algorithm, Digest};
@@ -15,7 +16,7 @@ use registry_store::upload_id::UploadId;
 use registry_tests::documents::{
     descriptor_of, image, image_document, manifest, push_image, push_manifest,
 };
-use registry_tests::world::{World, push, repository};
+use registry_tests::world::{World, body, push, repository};
 use tempfile::TempDir;
 
 use crate::collecting::collect;
@@ -60,6 +61,10 @@ impl Scene {
         self.remove(&keys.data);
         self.remove(&keys.record);
         id
+    }
+
+    fn is_open(&self, id: UploadId) -> bool {
+        self.has(&RepositoryLayout::new(self.a().name()).session(id).root)
     }
 }
 
@@ -138,6 +143,31 @@ async fn a_blob_that_is_one_file_with_the_bytes_of_a_session_is_removed() {
     let store = scene.fills_up();
     assert!(store.remove_blob(&digest).await.unwrap());
     assert!(!scene.has(&layout::blob_place(&digest)) && scene.has(&data));
+}
+
+#[tokio::test]
+async fn an_upload_is_cancelled_whoever_began_it() {
+    let scene = Scene::new();
+    let uploads = scene.a().uploads();
+    let ours = uploads.start(Algorithm::Sha256).await.unwrap().id;
+    uploads.append(ours, Default::default(), body(&["hello"])).await.unwrap();
+    let theirs = scene.session_without_bytes().await;
+    let store = scene.fills_up();
+    for id in [ours, theirs] {
+        a(&store).uploads().cancel(id).await.unwrap();
+        assert!(!scene.is_open(id));
+    }
+}
+
+#[tokio::test]
+async fn uploads_expire_whoever_began_them() {
+    let scene = Scene::new();
+    let ours = scene.a().uploads().start(Algorithm::Sha256).await.unwrap().id;
+    let theirs = scene.session_without_bytes().await;
+    let store = scene.fills_up();
+    scene.world.clock.advance(Duration::from_secs(3600));
+    assert_eq!(store.purge_uploads(Duration::from_secs(60)).await.unwrap().uploads, 2);
+    assert!(!scene.is_open(ours) && !scene.is_open(theirs));
 }
 
 #[tokio::test]
