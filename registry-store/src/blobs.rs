@@ -230,7 +230,7 @@ pub(crate) async fn remove_everywhere(shared: &Arc<Shared>, digest: &Digest) -> 
     shared
         .detached
         .run(async move {
-            let _lock = this.backend.lock(&shard, LockMode::Exclusive).await?;
+            let _lock = this.backend.lock(&shard, LockMode::ToDelete).await?;
             Ok(this.backend.delete(&[key]).await?)
         })
         .await?;

@@ -167,7 +167,7 @@ impl Manifests {
             .detached
             .run(async move {
                 let scope = this.layout.root();
-                let _lock = this.shared.backend.lock(scope, LockMode::Exclusive).await?;
+                let _lock = this.shared.backend.lock(scope, LockMode::ToDelete).await?;
                 this.remove(&digest, &mut removed).await
             })
             .await

@@ -136,7 +136,7 @@ impl Round<'_> {
             }
             Err(Error::UploadSuperseded { .. }) => Ok(()),
             Err(Error::Storage(error)) if error.kind() == ErrorKind::Busy => Ok(()),
-            Err(Error::Storage(error)) if error.kind() == ErrorKind::Foreign => {
+            Err(Error::Storage(error)) if Session::is_beyond_opening(error.kind()) => {
                 self.end_unopened(layout, id).await
             }
             // It has ended meanwhile; or it has a mark and nothing that this backend could go on with, as one of

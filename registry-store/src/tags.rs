@@ -117,7 +117,7 @@ impl Tags {
             .detached
             .run(async move {
                 let scope = this.layout.root();
-                let _lock = this.shared.backend.lock(scope, LockMode::Exclusive).await?;
+                let _lock = this.shared.backend.lock(scope, LockMode::ToDelete).await?;
                 let found = this.expect(&tag, &precondition).await?;
                 let only_on = found.as_ref();
                 let only_on = only_on.map(|digest| OnlyOn {

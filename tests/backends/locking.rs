@@ -14,7 +14,7 @@ use tokio::task::{JoinHandle, yield_now};
 
 use crate::common::{assert_nothing_is_left, key};
 
-use LockMode::{Exclusive, Shared};
+use LockMode::{Exclusive, Shared, ToDelete};
 
 pub(crate) async fn lock(backend: &dyn Backend, scope: &str, mode: LockMode) -> LockGuard {
     backend.lock(&key(scope), mode).await.unwrap()
@@ -90,6 +90,20 @@ pub(crate) async fn an_exclusive_holder_is_alone(fixture: &Fixture) {
     assert!(waiter.waits());
     drop(held);
     drop(waiter.gets_it().await);
+}
+
+pub(crate) async fn who_deletes_is_alone(fixture: &Fixture) {
+    for mode in [Shared, Exclusive, ToDelete] {
+        let held = lock(&*fixture.backend, "a", ToDelete).await;
+        let waiter = Waiter::begin(&fixture.backend, "a", mode).await;
+        assert!(waiter.waits());
+        drop(held);
+        let held = waiter.gets_it().await;
+        let waiter = Waiter::begin(&fixture.backend, "a", ToDelete).await;
+        assert!(waiter.waits());
+        drop(held);
+        drop(waiter.gets_it().await);
+    }
 }
 
 pub(crate) async fn an_exclusive_holder_waits_for_those_that_share(fixture: &Fixture) {

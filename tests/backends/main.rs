@@ -216,6 +216,7 @@ macro_rules! every_clause {
             locking {
                 those_that_share_hold_together,
                 an_exclusive_holder_is_alone,
+                who_deletes_is_alone,
                 an_exclusive_holder_waits_for_those_that_share,
                 those_that_share_wait_for_an_exclusive_holder,
                 different_scopes_do_not_wait_for_each_other,

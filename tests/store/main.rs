@@ -53,6 +53,7 @@ mod collecting_what_is_hidden;
 mod costs;
 mod damage_model;
 mod faults;
+mod full_disk;
 mod healing;
 mod manifests;
 mod meeting;

@@ -319,7 +319,7 @@ async fn a_deleted_manifest_goes_after_its_tags_and_before_its_record() {
     recorded.backend.forget();
     recorded.a.manifests().delete(&digest).await.unwrap();
     recorded.expect(&[
-        "lock a, exclusive",
+        "lock a, to delete",
         "delete a/_manifests/tags/v1/current/link, if",
         "delete a/_manifests/tags/v1/index/MANIFEST/link",
         "delete a/_manifests/tags/v2/current/link, if",
@@ -357,7 +357,7 @@ async fn a_manifest_is_recorded_while_no_delete_can_come_and_a_stale_record_goes
     recorded.backend.forget();
     recorded.a.referrers().rebuild().await.unwrap();
     recorded.expect(&[
-        "lock a, exclusive",
+        "lock a, to delete",
         "delete a/_referrers/SUBJECT/MANIFEST/link",
         "unlock a",
     ]);
@@ -371,7 +371,7 @@ async fn a_deleted_tag_goes_before_the_history_that_was_listed_before_it() {
     recorded.backend.forget();
     recorded.a.tags().delete(&"v1".parse().unwrap()).await.unwrap();
     recorded.expect(&[
-        "lock a, exclusive",
+        "lock a, to delete",
         "delete a/_manifests/tags/v1/current/link",
         "delete a/_manifests/tags/v1/index/MANIFEST/link",
         "unlock a",

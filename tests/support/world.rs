@@ -1,7 +1,8 @@
 //! [`World`]: a store to test on, whatever backend is below it.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -16,7 +17,7 @@ use registry_store::repository::Repository;
 use registry_store::store::Store;
 use tempfile::TempDir;
 
-use crate::backends::{ServedBucket, on_garage, on_moto, open};
+use crate::backends::{ServedBucket, on_a_disk_that_fills_up, on_garage, on_moto, open};
 use crate::s3::options::S3Options;
 
 /// A store, what is below it, and the means to look at it as another process would.
@@ -52,6 +53,12 @@ impl World {
             let root = directory.path();
             Arc::new(FilesystemBackend::open(root).expect("a directory of ours can be opened"))
         })
+    }
+
+    /// On this directory, which stays, of a disk without space for anything new once `is_full`.
+    pub fn on_a_disk_that_fills_up(root: &Path, is_full: &Arc<AtomicBool>) -> Self {
+        let (root, is_full) = (root.to_owned(), is_full.clone());
+        Self::on(move || on_a_disk_that_fills_up(&root, is_full.clone()))
     }
 
     /// On a bucket in a server of ours.

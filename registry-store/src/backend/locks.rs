@@ -19,7 +19,7 @@ impl KeyedLocks {
         let lock = self.of(key);
         match mode {
             LockMode::Shared => LockGuard::new(lock.read_owned().await),
-            LockMode::Exclusive => LockGuard::new(lock.write_owned().await),
+            LockMode::Exclusive | LockMode::ToDelete => LockGuard::new(lock.write_owned().await),
         }
     }
 

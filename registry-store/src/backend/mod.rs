@@ -194,6 +194,8 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
     /// processes where the medium has locks between them (a filesystem has, S3 has not).
     ///
     /// Waits as long as it takes. The lock ends when the guard is dropped.
+    ///
+    /// Errors: `Full`, if the lock takes space and there is none; not for [`LockMode::ToDelete`].
     async fn lock(&self, scope: &Key, mode: LockMode) -> Result<LockGuard>;
 
     /// An address from which a client may fetch the object itself, for so long, by requests of one method;
@@ -507,6 +509,10 @@ pub enum LockMode {
     Shared,
     /// Nobody.
     Exclusive,
+    /// Nobody. For who only deletes, and so makes room: unlike the others it is had on a full disk, too, whether its
+    /// scope was ever locked before or not. It may stand for the locks of other scopes then, so no other lock is taken
+    /// while it is held.
+    ToDelete,
 }
 
 /// Holds a lock until it is dropped.

@@ -196,7 +196,7 @@ impl Referrers {
             .detached
             .run(async move {
                 let backend = &this.shared.backend;
-                let _lock = backend.lock(this.layout.root(), LockMode::Exclusive).await?;
+                let _lock = backend.lock(this.layout.root(), LockMode::ToDelete).await?;
                 let stale = this.stale(&subject, &referrers).await?;
                 let records: Vec<_> = stale
                     .iter()

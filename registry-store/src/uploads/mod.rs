@@ -138,8 +138,8 @@ impl Uploads {
         committed.await.map_err(|error| self.if_gone(id, error))
     }
 
-    /// Ends a session and removes what it holds; also one in which something lies where its files should be, its mark
-    /// apart, which every other request answers with `Foreign`.
+    /// Ends a session and removes what it holds; also one that nobody can take up: something lies where its files should be,
+    /// its mark apart, or one is not there and cannot be made on a full disk.
     ///
     /// Order: the mark, by which it exists → the rest. A crash between leaves litter that expires.
     ///
@@ -147,7 +147,7 @@ impl Uploads {
     pub async fn cancel(&self, id: UploadId) -> Result<()> {
         let cancelled = match self.open(id, None).await {
             Ok(session) => self.shared.detached.run(session.discard()).await,
-            Err(Error::Storage(error)) if error.kind() == ErrorKind::Foreign => {
+            Err(Error::Storage(error)) if Session::is_beyond_opening(error.kind()) => {
                 self.cancel_unopened(id).await
             }
             Err(error) => return Err(error),

@@ -76,8 +76,14 @@ impl Session {
         }))
     }
 
-    /// Removes a session that exists and could not be opened because something lies where its files should be: no
-    /// request can take it up, so nobody is at work on it. `false` if there is no such session any more.
+    /// Can no request take up a session that failed to open like this? Something lies where its files should be, its mark
+    /// apart; or one of them is not there, as with Distribution before the first byte, and there is no space to make it.
+    pub(crate) const fn is_beyond_opening(kind: ErrorKind) -> bool {
+        matches!(kind, ErrorKind::Foreign | ErrorKind::Full)
+    }
+
+    /// Removes a session that exists and is [beyond opening](Self::is_beyond_opening): nobody is at work on it. `false` if
+    /// there is no such session any more.
     ///
     /// Order: the mark, by which it exists → the rest. A crash between leaves litter that expires.
     pub(crate) async fn end_unopened(

@@ -235,7 +235,7 @@ impl State {
         let holders = self.locks.get(&inode).map_or(&[][..], Vec::as_slice);
         match mode {
             LockMode::Shared => holders.iter().all(|(_, held)| *held == LockMode::Shared),
-            LockMode::Exclusive => holders.is_empty(),
+            LockMode::Exclusive | LockMode::ToDelete => holders.is_empty(),
         }
     }
 }

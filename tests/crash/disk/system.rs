@@ -91,13 +91,13 @@ impl System for SimulatedSystem {
                 state.do_it(Effect::Make { inode, directory: false });
                 return Ok(self.handle(&mut state, inode, true));
             }
-            (Open::ReadWrite, Ok(inode)) if state.tree.is_directory(inode) => {
+            (Open::ReadWrite | Open::Existing, Ok(inode)) if state.tree.is_directory(inode) => {
                 return failed(Errno::ISDIR);
             }
             (Open::Directory, Ok(inode)) if !state.tree.is_directory(inode) => {
                 return failed(Errno::NOTDIR);
             }
-            (Open::Read | Open::ReadWrite | Open::Directory, Ok(inode)) => inode,
+            (_, Ok(inode)) => inode,
             (Open::New | Open::ReadWrite, Err(Errno::NOENT)) => {
                 let place = state.tree.place(path)?;
                 let inode = state.new_inode();

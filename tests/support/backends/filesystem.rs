@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use registry_store::backend::fs::FilesystemBackend;
 use registry_store::backend::fs::system::{Entries, Open, OperatingSystem, Stat, System};
@@ -21,17 +22,24 @@ pub fn filesystem() -> Fixture {
 
 /// A directory on a filesystem that has no files without a name.
 pub fn filesystem_with_named_temps() -> Fixture {
-    limited(Limited { unnamed_files: false, hard_links: true })
+    limited(Limited { unnamed_files: false, ..Limited::default() })
 }
 
 /// A directory on a filesystem that has neither files without a name nor files with two.
 pub fn filesystem_without_hard_links() -> Fixture {
-    limited(Limited { unnamed_files: false, hard_links: false })
+    limited(Limited { unnamed_files: false, hard_links: false, ..Limited::default() })
+}
+
+/// This directory, on a disk without space for anything new once `is_full`.
+pub fn on_a_disk_that_fills_up(root: &Path, is_full: Arc<AtomicBool>) -> Arc<dyn Backend> {
+    let system = Limited { is_full, ..Limited::default() };
+    Arc::new(FilesystemBackend::with_system(root, system).expect("it can be opened"))
 }
 
 fn limited(system: Limited) -> Fixture {
     directory(move |root| {
-        Arc::new(FilesystemBackend::with_system(root, system).expect("it can be opened"))
+        let opened = FilesystemBackend::with_system(root, system.clone());
+        Arc::new(opened.expect("it can be opened"))
     })
 }
 
@@ -66,10 +74,28 @@ fn collect_files(directory: &Path, files: &mut Vec<PathBuf>) {
 }
 
 /// The operating system without some of its abilities.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Limited {
     unnamed_files: bool,
     hard_links: bool,
+    /// There is space for nothing new: no file, no directory, no bytes, no name in another directory.
+    is_full: Arc<AtomicBool>,
+}
+
+impl Default for Limited {
+    fn default() -> Self {
+        Self { unnamed_files: true, hard_links: true, is_full: Arc::default() }
+    }
+}
+
+impl Limited {
+    /// Comes before what takes space, unless that is there already.
+    fn takes_space(&self, is_there: impl FnOnce() -> bool) -> io::Result<()> {
+        if self.is_full.load(Ordering::SeqCst) && !is_there() {
+            return Err(io::Error::from_raw_os_error(NO_SPACE));
+        }
+        Ok(())
+    }
 }
 
 const SYSTEM: OperatingSystem = OperatingSystem;
@@ -78,6 +104,7 @@ fn refused<T>() -> io::Result<T> {
     Err(io::Error::from_raw_os_error(OPERATION_NOT_SUPPORTED))
 }
 
+const NO_SPACE: i32 = 28;
 const OPERATION_NOT_SUPPORTED: i32 = if cfg!(target_os = "linux") { 95 } else { 102 };
 
 impl System for Limited {
@@ -87,6 +114,11 @@ impl System for Limited {
     fn open(&self, path: &Path, how: Open) -> io::Result<File> {
         if how == Open::Unnamed && !self.unnamed_files {
             return refused();
+        }
+        match how {
+            Open::New | Open::Unnamed => self.takes_space(|| false)?,
+            Open::ReadWrite => self.takes_space(|| path.exists())?,
+            Open::Read | Open::Existing | Open::Directory => {}
         }
         SYSTEM.open(path, how)
     }
@@ -105,6 +137,7 @@ impl System for Limited {
     }
 
     fn write_all_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.takes_space(|| false)?;
         SYSTEM.write_all_at(file, bytes, offset)
     }
 
@@ -137,22 +170,27 @@ impl System for Limited {
     }
 
     fn link_open_file(&self, file: &File, to: &Path) -> io::Result<()> {
+        self.takes_space(|| false)?;
         if self.hard_links { SYSTEM.link_open_file(file, to) } else { refused() }
     }
 
     fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.takes_space(|| false)?;
         if self.hard_links { SYSTEM.hard_link(from, to) } else { refused() }
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.takes_space(|| from.parent() == to.parent())?;
         SYSTEM.rename(from, to)
     }
 
     fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.takes_space(|| from.parent() == to.parent())?;
         SYSTEM.rename_new(from, to)
     }
 
     fn make_directory(&self, path: &Path) -> io::Result<()> {
+        self.takes_space(|| path.exists())?;
         SYSTEM.make_directory(path)
     }
 

@@ -260,6 +260,7 @@ impl Backend for RecordedBackend {
         let line = match mode {
             LockMode::Shared => format!("lock {scope_shown}, shared"),
             LockMode::Exclusive => format!("lock {scope_shown}, exclusive"),
+            LockMode::ToDelete => format!("lock {scope_shown}, to delete"),
         };
         let inner = self.effect(line, self.inner.lock(scope, mode)).await?;
         let backend = self.clone();

@@ -105,8 +105,8 @@ impl<S: System> FilesystemBackend<S> {
         }
         let opened = Opened::open(&system, &path).map_err(failed)?;
         let root = Root::new(path, opened, system);
-        for name in ["docker", layout::private().as_str()] {
-            root.tell_case_apart(name)?;
+        for name in [outermost(), layout::private().to_string()] {
+            root.tell_case_apart(&name)?;
         }
         let root = Arc::new(root);
         Ok(Self { root })
@@ -264,6 +264,8 @@ struct Root<S: System> {
     opened: Opened<S>,
     system: S,
     durable: Durable<S>,
+    /// The directory that all objects of the layout lie in.
+    outermost: PathBuf,
     /// The directory of temporary files.
     temporaries: PathBuf,
     /// Under which boot the machine runs.
@@ -280,6 +282,7 @@ impl<S: System> Root<S> {
     fn new(path: PathBuf, opened: Opened<S>, system: S) -> Self {
         Self {
             durable: Durable::new(system.clone(), path.clone()),
+            outermost: path.join(outermost()),
             temporaries: path.join(layout::private().as_str()).join("tmp"),
             boot: system.boot_id(),
             refused: Refused::default(),
@@ -421,6 +424,11 @@ fn meta(stat: &Stat) -> Meta {
     // The number of a file that is gone is given to another.
     (stat.device, stat.inode, stat.created).hash(&mut version);
     Meta { size: stat.size, modified: stat.modified, version: version.finish() }
+}
+
+/// The first name on the way to what the layout has.
+fn outermost() -> String {
+    layout::top().as_str().split('/').take(1).collect()
 }
 
 fn open_error(root: &Path, error: &io::Error) -> Error {

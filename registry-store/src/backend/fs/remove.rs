@@ -207,10 +207,14 @@ impl<S: System> Root<S> {
         }
     }
 
-    /// Removes a directory and those above it as long as they are empty, never the root.
+    /// Removes a directory and those above it as long as they are empty, never the root, nor the directory that all objects
+    /// lie in: that is [locked](super::lock) by who deletes and has no space for another lock.
     fn remove_empty(&self, directory: &Path) -> io::Result<()> {
-        let below_root = |level: &&Path| *level != self.path && level.starts_with(&self.path);
-        for level in directory.ancestors().take_while(below_root) {
+        let stays = [&self.path, &self.outermost];
+        let goes = |level: &&Path| {
+            !stays.iter().any(|path| *path == *level) && level.starts_with(&self.path)
+        };
+        for level in directory.ancestors().take_while(goes) {
             if !self.durable.remove_directory(level)? {
                 break;
             }

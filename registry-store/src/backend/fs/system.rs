@@ -87,6 +87,8 @@ pub enum Open {
     Read,
     /// A file for reading and writing, made if nothing has the name.
     ReadWrite,
+    /// A file that exists, for reading and writing.
+    Existing,
     /// A new file for reading and writing, under a name that nothing has.
     New,
     /// A file without a name, on the filesystem of the directory that the path names.
@@ -158,7 +160,9 @@ impl System for OperatingSystem {
         // Without NONBLOCK the opening of a pipe that lies where a file should be would wait for a writer.
         let flags = match how {
             Open::Read => OFlags::NONBLOCK | OFlags::NOCTTY,
-            Open::ReadWrite => OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW,
+            Open::ReadWrite | Open::Existing => {
+                OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW
+            }
             Open::New => OFlags::NOCTTY,
             Open::Unnamed => UNNAMED,
             Open::Directory => OFlags::DIRECTORY,
@@ -168,7 +172,7 @@ impl System for OperatingSystem {
             Open::ReadWrite => options.read(true).write(true).create(true),
             Open::New => options.read(true).write(true).create_new(true),
             Open::Unnamed if UNNAMED.is_empty() => return Err(Errno::OPNOTSUPP.into()),
-            Open::Unnamed => options.read(true).write(true),
+            Open::Existing | Open::Unnamed => options.read(true).write(true),
         };
         let flags = i32::try_from(flags.bits()).expect("the flags of open are bits of an int");
         options.custom_flags(flags).mode(0o666).open(path)
@@ -261,7 +265,7 @@ impl System for OperatingSystem {
     fn try_lock(&self, file: &File, mode: LockMode) -> io::Result<bool> {
         let operation = match mode {
             LockMode::Shared => FlockOperation::NonBlockingLockShared,
-            LockMode::Exclusive => FlockOperation::NonBlockingLockExclusive,
+            LockMode::Exclusive | LockMode::ToDelete => FlockOperation::NonBlockingLockExclusive,
         };
         match rustix::fs::flock(file, operation) {
             Ok(()) => Ok(true),

@@ -3,6 +3,7 @@
 
 mod fallbacks;
 mod faults;
+mod locks;
 mod objects;
 mod order;
 mod rooted;
