@@ -21,12 +21,18 @@ pub fn filesystem() -> Fixture {
 
 /// A directory on a filesystem that has no files without a name.
 pub fn filesystem_with_named_temps() -> Fixture {
-    limited(Limited { unnamed_files: false, hard_links: true })
+    limited(Limited { unnamed_files: false, ..Limited::NOT })
 }
 
 /// A directory on a filesystem that has neither files without a name nor files with two.
 pub fn filesystem_without_hard_links() -> Fixture {
-    limited(Limited { unnamed_files: false, hard_links: false })
+    limited(Limited { unnamed_files: false, hard_links: false, ..Limited::NOT })
+}
+
+/// A handle to a directory where nobody is told which boot it is.
+pub fn open_where_the_boot_is_hidden(root: &Path) -> Arc<dyn Backend> {
+    let system = Limited { boot_id: false, ..Limited::NOT };
+    Arc::new(FilesystemBackend::with_system(root, system).expect("it can be opened"))
 }
 
 fn limited(system: Limited) -> Fixture {
@@ -70,6 +76,12 @@ fn collect_files(directory: &Path, files: &mut Vec<PathBuf>) {
 struct Limited {
     unnamed_files: bool,
     hard_links: bool,
+    boot_id: bool,
+}
+
+impl Limited {
+    /// With all of them.
+    const NOT: Self = Self { unnamed_files: true, hard_links: true, boot_id: true };
 }
 
 const SYSTEM: OperatingSystem = OperatingSystem;
@@ -172,8 +184,8 @@ impl System for Limited {
         SYSTEM.try_lock(file, mode)
     }
 
-    fn boot_id(&self) -> String {
-        SYSTEM.boot_id()
+    fn boot_id(&self) -> Option<String> {
+        SYSTEM.boot_id().filter(|_| self.boot_id)
     }
 
     fn random_name(&self) -> String {

@@ -25,7 +25,10 @@ pub use yielding::{Flaw, YieldingBackend};
 
 mod filesystem;
 mod s3;
-pub use filesystem::{filesystem, filesystem_with_named_temps, filesystem_without_hard_links};
+pub use filesystem::{
+    filesystem, filesystem_with_named_temps, filesystem_without_hard_links,
+    open_where_the_boot_is_hidden,
+};
 pub use s3::{
     BUCKET, ServedBucket, on_garage, on_moto, open, s3, s3_in_small_pages, s3_on_garage,
     s3_on_moto, s3_without_conditions,
