@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -83,6 +84,30 @@ fn an_upload_goes_on_after_a_restart_where_the_boot_is_hidden() {
     let server = start_in_confinement(place.path());
     let found = request(server.address(), "GET", &target);
     assert_eq!((found.status, found.header("range")), (204, Some("0-99999")));
+}
+
+/// What the service's comment says of a unix socket is said to it, under the umask that the service has.
+#[test]
+fn a_proxy_may_connect_to_the_unix_socket_that_the_service_tells_how_to_make() {
+    let place = TempDir::new().unwrap();
+    let socket = place.path().join("registry.sock");
+    let service = unit("registry.service");
+    let words: Vec<&str> =
+        service.split([' ', ',', '\n']).map(|it| it.trim_end_matches('.')).collect();
+    let said = words.windows(2).filter_map(|it| Some((it[0].strip_prefix("http.")?, it[1])));
+    let settings: Vec<_> = said.map(|(key, value)| format!("{key}: {value}")).collect();
+    let settings =
+        settings.join(", ").replace("/run/registry/registry.sock", socket.to_str().unwrap());
+    let config = place.path().join("config.yml");
+    let text = format!("version: 0.1\nstorage: inmemory\nhttp: {{{settings}}}\n");
+    fs::write(&config, text).unwrap();
+
+    let mut command = Command::new("sh");
+    let umask = format!("umask {} && exec \"$0\" serve \"$1\"", value(&service, "UMask"));
+    without_variables(&mut command).args(["-c", &umask]).arg(program()).arg(&config);
+    let mut server = Server::start(&mut command);
+    server.output_line(&format!("listens on http+unix:{}", socket.display()));
+    assert_eq!(fs::symlink_metadata(&socket).unwrap().permissions().mode() & 0o777, 0o666);
 }
 
 #[test]
