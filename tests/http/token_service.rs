@@ -231,6 +231,14 @@ async fn clients_are_sent_to_the_address_they_have_come_by() {
                 )
             );
         }
+        // What a proxy says of the host that can be none does not count.
+        for (name, value) in [("forwarded", "host=;proto=http"), ("x-forwarded-host", "a b")] {
+            let request = Request::get(format!("{prefix}/v2/app/tags/list"));
+            let request = request.header(HOST, "r.example.com:1").header(name, value);
+            let answer = registry.client.send(request, whole("")).await;
+            let realm = format!("Bearer realm=\"http://r.example.com:1{prefix}/token\"");
+            assert!(answer.header("www-authenticate").starts_with(&realm), "{name}: {value}");
+        }
         let url = format!("GET {prefix}/token?scope=repository:app:pull");
         assert_eq!(registry.ask(&url, Some(&basic("reader"))).await.status, 200);
         // A password does at the registry itself, too.
