@@ -84,6 +84,7 @@ impl Registry {
 }
 
 const PUSH: &str = "POST /v2/app/blobs/uploads/";
+const MOUNT: &str = "POST /v2/app/blobs/uploads/?mount={hello}&from=zoo";
 
 #[tokio::test]
 async fn a_token_holds_what_is_asked_for_and_allowed_and_lets_do_that() {
@@ -355,10 +356,30 @@ async fn a_mount_is_declined_where_the_token_or_the_policy_does_not_let_read_the
         ("reader", zoo.as_str(), 403),
     ] {
         let (token, _) = registry.token(Some(&basic(name)), scopes).await;
-        let mount = "POST /v2/app/blobs/uploads/?mount={hello}&from=zoo";
-        let answer = registry.ask(mount, Some(&token)).await;
+        let answer = registry.ask(MOUNT, Some(&token)).await;
         assert_eq!(answer.status.as_u16(), status, "{name} {scopes}");
     }
+}
+
+#[tokio::test]
+async fn who_may_not_read_the_source_of_a_mount_is_told_what_to_fetch_for_the_target() {
+    let mut registry = Registry::new("").await;
+    for scopes in
+        ["scope=repository:app:pull", "scope=repository:app:pull&scope=repository:zoo:pull"]
+    {
+        let (token, _) = registry.token(Some(&basic("pusher")), scopes).await;
+        let answer = registry.ask(MOUNT, Some(&token)).await;
+        assert_eq!(answer.status, 401, "{scopes}");
+        let challenge = answer.header("www-authenticate");
+        let scope = "scope=\"repository:app:pull,push\",error=\"insufficient_scope\"";
+        assert!(challenge.ends_with(scope), "{challenge}");
+        let names = answer.json()["errors"][0]["detail"].as_array().unwrap().clone();
+        assert!(names.iter().all(|it| it["Name"] == "app"), "{names:?}");
+    }
+    // With that the mount is declined.
+    let target = "scope=repository:app:pull,push";
+    let (token, _) = registry.token(Some(&basic("pusher")), target).await;
+    assert_eq!(registry.ask(MOUNT, Some(&token)).await.status, 202);
 }
 
 #[tokio::test]
