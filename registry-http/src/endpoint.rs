@@ -648,28 +648,36 @@ fn asked(head: &Parts) -> Option<String> {
 
 /// Of a host that is none, or more than one, no address is made.
 fn address(scheme: Option<&str>, host: &str) -> Option<String> {
-    let is_secure = scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
+    let is_secure = scheme.is_some_and(is_https);
     let scheme = if is_secure { "https" } else { "http" };
     is_host(host).then(|| format!("{scheme}://{host}"))
 }
 
-/// Scheme and host as the client, or the proxy that speaks for it, sees them.
+fn is_https(scheme: &str) -> bool {
+    scheme.eq_ignore_ascii_case("https")
+}
+
+/// Scheme and host as the client, or the proxy that speaks for it, sees them. What can be neither does not count: the next
+/// that says one does.
 fn origin(head: &Parts) -> Option<String> {
     let forwarded = head.headers.get(header::FORWARDED).and_then(|value| value.to_str().ok());
     let parameter = |name| forwarded::parameter(forwarded?, name);
     let (host, proto) = (parameter("host"), parameter("proto"));
-    let host = host
-        .as_deref()
-        .or_else(|| first_element(&head.headers, "x-forwarded-host"))
-        .or_else(|| head.uri.authority().map(Authority::as_str))
-        .or_else(|| first_element(&head.headers, header::HOST.as_str()))?;
-    let over_tls = head.extensions.get::<OverTls>().map(|OverTls| "https");
-    let scheme = proto
-        .as_deref()
-        .or_else(|| first_element(&head.headers, "x-forwarded-proto"))
-        .or(over_tls)
-        .or_else(|| head.uri.scheme_str());
-    address(scheme, host)
+    let hosts = [
+        host.as_deref(),
+        first_element(&head.headers, "x-forwarded-host"),
+        head.uri.authority().map(Authority::as_str),
+        first_element(&head.headers, header::HOST.as_str()),
+    ];
+    let schemes = [
+        proto.as_deref(),
+        first_element(&head.headers, "x-forwarded-proto"),
+        head.extensions.get::<OverTls>().map(|OverTls| "https"),
+        head.uri.scheme_str(),
+    ];
+    let is_scheme = |scheme: &&str| is_https(scheme) || scheme.eq_ignore_ascii_case("http");
+    let scheme = schemes.into_iter().flatten().find(is_scheme);
+    address(scheme, hosts.into_iter().flatten().find(|host| is_host(host))?)
 }
 
 /// Scheme and host, and the path behind them, of an address or of a path alone.
@@ -1062,9 +1070,18 @@ mod tests {
                 let location = base(Locations::FromRequest, "", &[(name, bad)]);
                 assert!(["", "http://a"].contains(&location.as_str()), "{name}: {bad}: {location}");
             }
+            // The next that says one is asked.
             let quoted = format!("host=\"{bad}\";proto=https");
-            assert_eq!(base(Locations::FromRequest, "", &[host, ("forwarded", &quoted)]), "");
+            let location = base(Locations::FromRequest, "", &[host, ("forwarded", &quoted)]);
+            assert_eq!(location, "https://one:5000", "{bad}");
+            let proxy = ("x-forwarded-host", "two");
+            let location = base(Locations::FromRequest, "", &[host, proxy, ("forwarded", &quoted)]);
+            assert_eq!(location, "https://two", "{bad}");
+            let said = base(Locations::FromRequest, "", &[host, ("x-forwarded-host", bad)]);
+            assert!(["http://one:5000", "http://a"].contains(&said.as_str()), "{bad}: {said}");
         }
+        let two = [host, ("forwarded", "for=1.2.3.4;;host=two;proto=https")];
+        assert_eq!(base(Locations::FromRequest, "", &two), "https://two");
         let hidden = [host, ("forwarded", "for=\"a;host=evil\";host=real")];
         assert_eq!(base(Locations::FromRequest, "", &hidden), "http://real");
         assert_eq!(
@@ -1102,6 +1119,7 @@ mod tests {
         for scheme in ["javascript", "ftp", "https2", ""] {
             let location = base(false, Some(scheme), false);
             assert_eq!(location, "http://one:5000", "{scheme}");
+            assert_eq!(base(true, Some(scheme), false), "https://one:5000", "{scheme}");
         }
         let request = Request::builder().uri("javascript://one:5000/v2/");
         let (head, ()) = request.body(()).unwrap().into_parts();

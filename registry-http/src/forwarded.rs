@@ -5,11 +5,13 @@ use std::borrow::Cow;
 /// A parameter of the first element of the header, such as `host`, without its quotes; none if it is not there, or what
 /// stands before it is not what it has to be.
 pub(crate) fn parameter<'h>(header: &'h str, name: &str) -> Option<Cow<'h, str>> {
-    let mut rest = header.trim_start();
+    let mut rest = header;
     loop {
+        // There may be nothing between two semicolons.
+        rest = rest.trim_start_matches([';', ' ', '\t']);
         let (key, behind) = rest.split_once('=')?;
         let (value, behind) = value(behind)?;
-        if key.trim_start().eq_ignore_ascii_case(name) {
+        if key.eq_ignore_ascii_case(name) {
             return Some(value);
         }
         rest = behind.trim_start().strip_prefix(';')?;
@@ -58,6 +60,13 @@ mod tests {
             ("for=\"a\"b;host=c", None),
             ("for=a\"b;host=c", None),
             ("for;host=a", None),
+            // There may be nothing between semicolons (RFC 7239 section 4).
+            ("for=1.2.3.4;;host=a;proto=https", Some("a")),
+            (";host=a", Some("a")),
+            (" ; ;\thost=a", Some("a")),
+            ("for=\"a\"; ;host=b;", Some("b")),
+            ("for=a;;", None),
+            ("for=a;,host=b", None),
             ("", None),
         ] {
             assert_eq!(parameter(header, "host").as_deref(), host, "{header}");

@@ -102,6 +102,12 @@ fn nor_does_it_where_files_without_a_name_are_refused() {
 fn nor_where_a_file_has_one_name_only() {
     let refused = Refused { unnamed: true, links: true, ..Refused::default() };
     expect_no_loss("each without links", &on(refused, short()));
-    let refused = Refused { unnamed: true, links: true, rename_new: true };
+    let refused = Refused { unnamed: true, links: true, rename_new: true, ..Refused::default() };
     expect_no_loss("each without links or RENAME_NOREPLACE", &on(refused, short()));
+}
+
+#[test]
+fn nor_where_nobody_is_told_which_boot_it_is() {
+    let refused = Refused { boot: true, ..Refused::default() };
+    expect_no_loss("each without the id of the boot", &on(refused, short()));
 }

@@ -85,7 +85,7 @@ fn no_request_of_another_process_between_two_calls_makes_an_operation_lose_anyth
 
 #[test]
 fn nor_does_one_where_a_file_has_one_name_only() {
-    let refused = Refused { unnamed: true, links: true, rename_new: false };
+    let refused = Refused { unnamed: true, links: true, ..Refused::default() };
     let (mut report, mut seen) = (Report::default(), Seen::default());
     for (before, step, others) in &MEETINGS[..5] {
         for other in *others {

@@ -36,7 +36,7 @@ pub(crate) type Instead = fn(&SimulatedSystem, &Sessions) -> io::Result<()>;
 impl Scenario {
     /// On a filesystem that knows and keeps everything.
     pub(crate) const fn new(before: &'static [Step], step: Step) -> Self {
-        let refused = Refused { unnamed: false, links: false, rename_new: false };
+        let refused = Refused { unnamed: false, links: false, rename_new: false, boot: false };
         Self { before, step, refused, fault: Fault::None, instead: None }
     }
 }

@@ -84,6 +84,7 @@ impl Registry {
 }
 
 const PUSH: &str = "POST /v2/app/blobs/uploads/";
+const MOUNT: &str = "POST /v2/app/blobs/uploads/?mount={hello}&from=zoo";
 
 #[tokio::test]
 async fn a_token_holds_what_is_asked_for_and_allowed_and_lets_do_that() {
@@ -231,6 +232,14 @@ async fn clients_are_sent_to_the_address_they_have_come_by() {
                 )
             );
         }
+        // What a proxy says of the host that can be none does not count.
+        for (name, value) in [("forwarded", "host=;proto=http"), ("x-forwarded-host", "a b")] {
+            let request = Request::get(format!("{prefix}/v2/app/tags/list"));
+            let request = request.header(HOST, "r.example.com:1").header(name, value);
+            let answer = registry.client.send(request, whole("")).await;
+            let realm = format!("Bearer realm=\"http://r.example.com:1{prefix}/token\"");
+            assert!(answer.header("www-authenticate").starts_with(&realm), "{name}: {value}");
+        }
         let url = format!("GET {prefix}/token?scope=repository:app:pull");
         assert_eq!(registry.ask(&url, Some(&basic("reader"))).await.status, 200);
         // A password does at the registry itself, too.
@@ -347,10 +356,30 @@ async fn a_mount_is_declined_where_the_token_or_the_policy_does_not_let_read_the
         ("reader", zoo.as_str(), 403),
     ] {
         let (token, _) = registry.token(Some(&basic(name)), scopes).await;
-        let mount = "POST /v2/app/blobs/uploads/?mount={hello}&from=zoo";
-        let answer = registry.ask(mount, Some(&token)).await;
+        let answer = registry.ask(MOUNT, Some(&token)).await;
         assert_eq!(answer.status.as_u16(), status, "{name} {scopes}");
     }
+}
+
+#[tokio::test]
+async fn who_may_not_read_the_source_of_a_mount_is_told_what_to_fetch_for_the_target() {
+    let mut registry = Registry::new("").await;
+    for scopes in
+        ["scope=repository:app:pull", "scope=repository:app:pull&scope=repository:zoo:pull"]
+    {
+        let (token, _) = registry.token(Some(&basic("pusher")), scopes).await;
+        let answer = registry.ask(MOUNT, Some(&token)).await;
+        assert_eq!(answer.status, 401, "{scopes}");
+        let challenge = answer.header("www-authenticate");
+        let scope = "scope=\"repository:app:pull,push\",error=\"insufficient_scope\"";
+        assert!(challenge.ends_with(scope), "{challenge}");
+        let names = answer.json()["errors"][0]["detail"].as_array().unwrap().clone();
+        assert!(names.iter().all(|it| it["Name"] == "app"), "{names:?}");
+    }
+    // With that the mount is declined.
+    let target = "scope=repository:app:pull,push";
+    let (token, _) = registry.token(Some(&basic("pusher")), target).await;
+    assert_eq!(registry.ask(MOUNT, Some(&token)).await.status, 202);
 }
 
 #[tokio::test]

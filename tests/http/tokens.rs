@@ -220,6 +220,9 @@ async fn a_token_for_others_or_for_another_time_is_not_believed() {
         claims_with("exp", json!(NOW - 60)),
         claims_with("nbf", json!(NOW + 60)),
         claims_with("aud", json!(["another", "registry"])),
+        // What other issuers say by names that ours says something by.
+        claims_with("holder", json!("did:example:ann")),
+        claims_with("mark", json!(7)),
         claims(),
     ] {
         assert!(registry.believes(&root.token(&header, &good)).await, "{good}");

@@ -39,6 +39,15 @@ on_every_backend!(
     asking_for_an_unknown_session_writes_nothing,
 );
 
+// What was acknowledged is there for the next process, whether that knows that the machine has gone on or not.
+stamp!(filesystem_without_boot_id {
+    a_session_in_parts_becomes_a_blob
+    another_process_goes_on_with_a_session
+    a_session_whose_record_is_lost_is_hashed_anew
+    a_body_that_breaks_off_leaves_what_arrived
+    a_wrong_digest_leaves_the_session_as_it_was
+});
+
 fn at(tip: &Tip) -> ResumeAt {
     ResumeAt { tip: Some(tip.clone()), offset: None }
 }

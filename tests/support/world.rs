@@ -17,7 +17,9 @@ use registry_store::repository::Repository;
 use registry_store::store::Store;
 use tempfile::TempDir;
 
-use crate::backends::{ServedBucket, on_a_disk_that_fills_up, on_garage, on_moto, open};
+use crate::backends::{
+    ServedBucket, on_a_disk_that_fills_up, on_garage, on_moto, open, open_where_the_boot_is_hidden,
+};
 use crate::s3::options::S3Options;
 
 /// A store, what is below it, and the means to look at it as another process would.
@@ -45,6 +47,12 @@ impl World {
     /// On a directory that goes when this does.
     pub fn filesystem() -> Self {
         Self::in_directory(tempfile::tempdir().expect("there is room for a directory"))
+    }
+
+    /// On a directory where nobody is told which boot it is: in a container that hides it, for one.
+    pub fn filesystem_without_boot_id() -> Self {
+        let directory = tempfile::tempdir().expect("there is room for a directory");
+        Self::on(move || open_where_the_boot_is_hidden(directory.path()))
     }
 
     /// On this directory and what is in it, which goes when this does.

@@ -1,6 +1,7 @@
 //! What of a configuration has no effect here: told of, or refused where that would be wrong.
 
 use super::keys::{self, Fate, Idle, Known, Place};
+use super::mistyped;
 use super::node::{Node, Value};
 use super::problem::Problem;
 use super::scalar;
@@ -29,7 +30,7 @@ fn section<'n>(root: &Node, node: &'n Node, path: &mut Vec<&'n str>, found: &mut
             Place::Section => section(root, &entry.node, path, found),
             Place::Unknown => {
                 let problem = |what| Problem::new(&entry.origin, path.join("."), what);
-                if keys::may_protect(path) {
+                if mistyped::may_protect(root, path, entry) {
                     found.refusals.push(problem(refused(path)));
                 } else {
                     found.warnings.push(problem(unknown(path)));
@@ -60,7 +61,8 @@ pub(super) fn refused(path: &[&str]) -> String {
     format!("refused, because there is no such key, and access could be wider than is meant{meant}")
 }
 
-fn unknown(path: &[&str]) -> String {
+/// Of a key that takes nothing from anybody.
+pub(super) fn unknown(path: &[&str]) -> String {
     let meant = keys::meant(path).map(|name| format!("; is `{name}` meant?"));
     format!("passed over: there is no such key{}", meant.unwrap_or_default())
 }

@@ -2,6 +2,7 @@
 
 use super::check;
 use super::keys::{self, Place};
+use super::mistyped;
 use super::node::{Entry, Node, Value};
 use super::origin::Origin;
 use super::problem::Problem;
@@ -29,51 +30,154 @@ pub(super) fn lay_over(
     warnings: &mut Vec<Problem>,
 ) -> Result<(), Problem> {
     variables.sort_by_cached_key(|(name, _)| order(name));
-    for (name, text) in variables {
+    let has_access = root.entry("access").is_some() || sets_access(&variables);
+    let mut near = Vec::new();
+    for (name, text) in &variables {
         let Some(path) = name.strip_prefix(PREFIX).filter(|_| name != PATH) else { continue };
         let origin = Origin::Environment(name.as_str().into());
         let path: Vec<&str> = path.split('_').collect();
-        // The version is the file's alone, as in Distribution: images call their own version so.
-        let is_version = path[0] == "VERSION";
         let top = path[0].to_lowercase();
-        // Kubernetes makes such names for a service that is called `registry-https`.
-        let is_of_service = matches!(path.get(1), Some(&("SERVICE" | "PORT")));
-        if !is_of_service && !keys::is_section(&top) && keys::may_protect(&[&top]) {
-            let what = check::refused(&[&top]);
-            return Err(Problem::new(&origin, top, what));
-        }
-        if is_version || path.contains(&"") || !keys::is_section(&top) {
-            warnings.push(Problem::general(
-                Some(origin),
-                "passed over: it names no key of the configuration",
-            ));
-            continue;
-        }
-        let value = yaml::parse(&text, &origin, Quote::No)?;
-        let key = path.join(".").to_lowercase();
-        let problem = |what: String| Problem::new(&origin, key.clone(), what);
-        if let Some(found) = nothing(&text, &value) {
-            if let Some(protected) = protects(root, &key) {
-                let what = format!(
-                    "expected a value, found {found} over {protected}, which protects the registry; none or false takes \
-                     it away"
-                );
-                return Err(problem(what));
-            }
-            if !text.trim().is_empty() {
-                if section(&key).is_some() {
-                    return Err(problem(format!("expected a value, found {found}")));
-                }
-                warnings.push(problem(format!("nothing is set: expected a value, found {found}")));
-            }
-        }
-        match set(root, &path, 0, value, &origin) {
-            Ok(()) => spell_out(root),
-            Err(Misfit::Value(what)) => warnings.push(problem(what)),
-            Err(Misfit::Index(what)) => return Err(problem(what)),
+        // The version is the file's alone, as in Distribution: images call their own version so.
+        let is_named = path[0] != "VERSION" && !path.contains(&"");
+        let variable = Variable { path, text, origin };
+        if is_named && keys::is_section(&top) {
+            variable.lay_over(root, has_access, warnings)?;
+        } else if let Some(meant) = mistyped::section(&top).filter(|_| is_named) {
+            near.push((variable, top, meant));
+        } else {
+            let what = "passed over: it names no key of the configuration";
+            warnings.push(Problem::general(Some(variable.origin), what));
         }
     }
+    // Once all others are laid over: they may be what protects.
+    for (variable, top, meant) in near {
+        let says = variable.says_of(meant);
+        if says.is_some_and(|section| mistyped::would_protect(root, meant, &section)) {
+            let what = check::refused(&[&top]);
+            return Err(Problem::new(&variable.origin, top, what));
+        }
+        let what = check::unknown(&[&top]);
+        warnings.push(Problem::new(&variable.origin, top, what));
+    }
     Ok(())
+}
+
+/// A variable of ours.
+struct Variable<'v> {
+    /// The parts of its name, as they are.
+    path: Vec<&'v str>,
+    text: &'v str,
+    origin: Origin,
+}
+
+impl Variable<'_> {
+    fn key(&self) -> String {
+        self.path.join(".").to_lowercase()
+    }
+
+    fn problem(&self, what: String) -> Problem {
+        Problem::new(&self.origin, self.key(), what)
+    }
+
+    fn value(&self) -> Result<Node, Problem> {
+        yaml::parse(self.text, &self.origin, Quote::No)
+    }
+
+    /// Sets its key, whose first name is known. `has_access` if `access` is there, or will be.
+    fn lay_over(
+        &self,
+        root: &mut Node,
+        has_access: bool,
+        warnings: &mut Vec<Problem>,
+    ) -> Result<(), Problem> {
+        let value = self.value();
+        if !has_access && self.is_foreign(value.as_ref().ok()) {
+            let key = self.key();
+            let path: Vec<&str> = key.split('.').collect();
+            warnings.push(self.problem(check::unknown(&path)));
+            return Ok(());
+        }
+        let value = value?;
+        if let Some(found) = nothing(self.text, &value)
+            && !self.may_say_nothing(found, root, warnings)?
+        {
+            return Ok(());
+        }
+        match set(root, &self.path, 0, value, &self.origin) {
+            Ok(()) => spell_out(root),
+            Err(Misfit::Value(what)) => warnings.push(self.problem(what)),
+            Err(Misfit::Index(what)) => return Err(self.problem(what)),
+        }
+        Ok(())
+    }
+
+    /// Whether its key is set to nothing. Refused where something else was meant, or protection would go.
+    fn may_say_nothing(
+        &self,
+        found: &str,
+        root: &Node,
+        warnings: &mut Vec<Problem>,
+    ) -> Result<bool, Problem> {
+        let key = self.key();
+        if let Some(protected) = protects(root, &key) {
+            let what = format!(
+                "expected a value, found {found} over {protected}, which protects the registry; none or false takes it \
+                 away"
+            );
+            return Err(self.problem(what));
+        }
+        let is_empty = self.text.trim().is_empty();
+        if !is_empty && section(&key).is_some() {
+            return Err(self.problem(format!("expected a value, found {found}")));
+        }
+        let makes_section = is_empty && makes_section(root, &key);
+        if !is_empty || makes_section {
+            let what = format!("nothing is set: expected a value, found {found}");
+            warnings.push(self.problem(what));
+        }
+        Ok(!makes_section)
+    }
+
+    /// What it would say of the section `meant`, were that its first name.
+    fn says_of(&self, meant: &str) -> Option<Node> {
+        let value = self.value().ok().filter(|value| !value.is_null())?;
+        let path = [&[meant], &self.path[1..]].concat();
+        let mut root = Node::null(self.origin.clone());
+        set(&mut root, &path, 0, value, &self.origin).ok()?;
+        spell_out(&mut root);
+        root.entry(meant).map(|entry| entry.node.clone())
+    }
+
+    /// Whether it is below `access` by its name alone: the surroundings have some, such as `REGISTRY_ACCESS_TOKEN`.
+    fn is_foreign(&self, value: Option<&Node>) -> bool {
+        let key = self.key();
+        let path: Vec<&str> = key.split('.').collect();
+        let is_ours = |name: &str| {
+            let is_value = path.len() == 2;
+            keys::meant(&["access", name]) == Some(name)
+                || is_value && value.is_some_and(|value| mistyped::is_of_access(name, value))
+        };
+        path[0] == "access"
+            && matches!(keys::place(&path), Place::Unknown)
+            && !path.get(1).is_some_and(|name| is_ours(name))
+    }
+}
+
+/// Whether one of them is of `access`, by a name that is known there, or is all of it.
+fn sets_access(variables: &[(String, String)]) -> bool {
+    variables.iter().any(|(name, text)| {
+        let path = name.strip_prefix(PREFIX).unwrap_or_default().to_lowercase();
+        let path: Vec<&str> = path.split('_').collect();
+        let says_something = !text.trim().is_empty();
+        path[0] == "access" && says_something && !matches!(keys::place(&path), Place::Unknown)
+    })
+}
+
+/// Whether to set a key, though it is to nothing, would make a section that keeps somebody out, and lets nobody in.
+fn makes_section(root: &Node, key: &str) -> bool {
+    let path: Vec<&str> = key.split('.').collect();
+    let is_section = matches!(keys::place(&path), Place::Section);
+    is_section && section(key).is_some() && root.find(key).is_none()
 }
 
 /// By their parts: a section before what lies in it, and the tenth element of a list behind the ninth.
@@ -102,11 +206,8 @@ pub(super) fn spell_out(root: &mut Node) {
         let is_hidden = entry.key == "auth"
             && is_from_outside
             && !["htpasswd", "token", "silly", "none"].contains(&word.text.as_str());
-        let inner = Entry {
-            key: if is_hidden { "(hidden)".to_owned() } else { word.text.clone() },
-            origin: node.origin.clone(),
-            node: Node::null(node.origin.clone()),
-        };
+        let key = if is_hidden { "(hidden)".to_owned() } else { word.text.clone() };
+        let inner = Entry::new(key, node.origin.clone(), Node::null(node.origin.clone()));
         node.value = Value::Mapping(vec![inner]);
     }
 }
@@ -228,7 +329,7 @@ fn entry<'n>(entries: &'n mut Vec<Entry>, path: &[&str], origin: &Origin) -> &'n
     });
     let at = at.unwrap_or_else(|| {
         let (key, origin) = (name.to_owned(), origin.clone());
-        entries.push(Entry { key, node: Node::null(origin.clone()), origin });
+        entries.push(Entry::new(key, origin.clone(), Node::null(origin)));
         entries.len() - 1
     });
     &mut entries[at]
@@ -259,6 +360,7 @@ mod tests {
 
     fn list(node: &Node, path: &str, lines: &mut Vec<String>) {
         match &node.value {
+            Value::Scalar(_) if path.is_empty() => {}
             Value::Scalar(it) => lines.push(format!("{}={}", &path[1..], it.text)),
             Value::Sequence(items) => {
                 for (at, item) in items.iter().enumerate() {
@@ -445,7 +547,8 @@ mod tests {
             }
         }
         // Over nothing, an empty one is nothing; a text that is one by mistake was meant to be something.
-        laid("", &[("REGISTRY_AUTH", "")]).unwrap();
+        let (lines, warnings) = laid("", &[("REGISTRY_AUTH", "")]).unwrap();
+        assert_eq!((lines.len(), warnings.len()), (0, 1));
         let line = laid("", &[("REGISTRY_AUTH", "#hunter2")]).unwrap_err();
         assert!(line.contains("in quotes") && !line.contains("hunter2"), "{line}");
     }

@@ -284,14 +284,10 @@ pub(super) fn meant(path: &[&str]) -> Option<&'static str> {
     nearest(last, names)
 }
 
-/// Whether an unknown key may have been meant to keep somebody out: it lies under `access`, or is spelt like the name of a
-/// section that does so.
-pub(super) fn may_protect(path: &[&str]) -> bool {
-    match path {
-        [_] => matches!(meant(path), Some("access" | "auth" | "http")),
-        [section, ..] => *section == "access",
-        [] => false,
-    }
+/// Whether a path is that of a key that does what it says.
+pub(super) fn is_in_force(path: &[&str]) -> bool {
+    let is_exact = |row: &Known| row.key.split('.').count() == path.len();
+    matches!(place(path), Place::Row(row) if row.fate == Fate::InForce && is_exact(row))
 }
 
 /// The rows.

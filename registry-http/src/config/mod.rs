@@ -25,6 +25,7 @@ mod http;
 mod in_force;
 mod keys;
 mod log;
+mod mistyped;
 mod nearest;
 mod node;
 mod notifications;

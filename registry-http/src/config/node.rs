@@ -36,6 +36,14 @@ pub(super) struct Entry {
     pub(super) key: String,
     pub(super) origin: Origin,
     pub(super) node: Node,
+    /// At the top of a file: an alias elsewhere stands for it, or for a part of it.
+    pub(super) is_repeated: bool,
+}
+
+impl Entry {
+    pub(super) fn new(key: String, origin: Origin, node: Node) -> Self {
+        Self { key, origin, node, is_repeated: false }
+    }
 }
 
 impl Node {

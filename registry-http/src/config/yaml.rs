@@ -1,6 +1,6 @@
 //! Text in YAML to a [`Node`], each part with its line.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 
@@ -30,8 +30,14 @@ pub(super) enum Quote {
 /// A key that stands twice in a section is an error: which of two counts differs between Distribution's sections.
 pub(super) fn parse(text: &str, source: &Origin, quote: Quote) -> Result<Node, Problem> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut builder =
-        Builder { source, open: Vec::new(), anchors: HashMap::new(), left: VALUES, root: None };
+    let mut builder = Builder {
+        source,
+        open: Vec::new(),
+        anchors: HashMap::new(),
+        repeated: HashSet::new(),
+        left: VALUES,
+        root: None,
+    };
     let mut is_over = false;
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| {
@@ -48,7 +54,7 @@ pub(super) fn parse(text: &str, source: &Origin, quote: Quote) -> Result<Node, P
             builder.take(event, span)?;
         }
     }
-    Ok(builder.root.unwrap_or_else(|| Node::null(source.at_line(1))))
+    Ok(builder.whole().unwrap_or_else(|| Node::null(source.at_line(1))))
 }
 
 /// Whether there is more in a document than nothing.
@@ -64,9 +70,17 @@ struct Builder<'o> {
     source: &'o Origin,
     /// Sections and lists that have not ended, the outermost first.
     open: Vec<Open>,
-    anchors: HashMap<usize, Node>,
+    anchors: HashMap<usize, Anchored>,
+    /// The keys at the top of which an alias below another one repeats something.
+    repeated: HashSet<String>,
     left: usize,
     root: Option<Node>,
+}
+
+struct Anchored {
+    node: Node,
+    /// Below which key at the top it stands.
+    top: Option<String>,
 }
 
 struct Open {
@@ -101,10 +115,12 @@ impl Builder<'_> {
                 self.place(ended.anchor, node)
             }
             Event::Alias(anchor) => {
-                let Some(node) = self.anchors.get(&anchor).cloned() else {
+                let Some(Anchored { node, top }) = self.anchors.get(&anchor) else {
                     let what = "expected an alias of what stands before it, found one of itself";
                     return Err(Problem::general(Some(origin), what));
                 };
+                let (node, top) = (node.clone(), top.clone());
+                self.repeated.extend(top.filter(|top| self.top() != Some(top)));
                 self.count(&node)?;
                 self.place(0, Node { origin, ..node })
             }
@@ -129,7 +145,8 @@ impl Builder<'_> {
     fn place(&mut self, anchor: usize, node: Node) -> Result<(), Problem> {
         self.count_one(&node.origin)?;
         if anchor != 0 {
-            self.anchors.insert(anchor, node.clone());
+            let top = self.top().map(str::to_owned);
+            self.anchors.insert(anchor, Anchored { node: node.clone(), top });
         }
         let Some(around) = self.open.last_mut() else {
             self.root = Some(node);
@@ -148,6 +165,21 @@ impl Builder<'_> {
             Value::Scalar(_) => unreachable!("only sections and lists are begun"),
         }
         Ok(())
+    }
+
+    /// The key at the top whose value is being read.
+    fn top(&self) -> Option<&str> {
+        self.open.first()?.key.as_ref().map(|(key, _)| key.text.as_str())
+    }
+
+    /// What was read, once all of it was.
+    fn whole(mut self) -> Option<Node> {
+        if let Some(Node { value: Value::Mapping(entries), .. }) = &mut self.root {
+            for entry in entries {
+                entry.is_repeated = self.repeated.contains(&entry.key);
+            }
+        }
+        self.root
     }
 
     /// The path of the section that is being read, such as `notifications.endpoints[0]`.
@@ -208,7 +240,7 @@ fn insert(
         let what = format!("expected the key once in its section, found it at {first} too");
         return Err(Problem::new(&origin, key, what));
     }
-    entries.push(Entry { key, origin, node });
+    entries.push(Entry::new(key, origin, node));
     Ok(())
 }
 

@@ -32,6 +32,10 @@ pub(super) async fn authorize(
     }
     match authorizer.authorize(head, &of_target).await {
         Ok(actor) => Ok((declined(name, &digest), actor)),
+        // Who may not read the source has to get more for the target, and can: without that it would give up.
+        Err(again @ Denial::Unauthorized { .. }) if matches!(refused, Denial::Denied) => {
+            Err(Failure::of_denial(again, of_target))
+        }
         Err(again) if is_verdict(&again) => Err(Failure::of_denial(refused, needed)),
         Err(unknown) => Err(Failure::of_denial(unknown, needed)),
     }

@@ -55,8 +55,12 @@ struct State {
 /// A process that uses the disk.
 pub(crate) type Process = usize;
 
-/// What this filesystem does not know.
+/// What this filesystem, or the system that has it, does not know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a thing of its own, and all go together"
+)]
 pub(crate) struct Refused {
     /// Files without a name.
     pub(crate) unnamed: bool,
@@ -64,6 +68,8 @@ pub(crate) struct Refused {
     pub(crate) links: bool,
     /// A rename that does not replace.
     pub(crate) rename_new: bool,
+    /// Which boot it is.
+    pub(crate) boot: bool,
 }
 
 /// A promise that the system does not keep, to show that it is relied upon.

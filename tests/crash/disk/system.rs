@@ -258,8 +258,9 @@ impl System for SimulatedSystem {
         Ok(true)
     }
 
-    fn boot_id(&self) -> String {
-        self.disk.enter(self.process).boot.clone()
+    fn boot_id(&self) -> Option<String> {
+        let state = self.disk.enter(self.process);
+        (!state.refused.boot).then(|| state.boot.clone())
     }
 
     fn random_name(&self) -> String {

@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::Command;
 
 use registry_tests::child::Server;
-use registry_tests::plain_http::request;
-use registry_tests::registry_process::{program, without_variables};
+use registry_tests::plain_http::{request, send};
+use registry_tests::registry_process::{RegistryProcess, program, without_variables};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
@@ -40,6 +42,72 @@ fn systemd_takes_the_units_and_finds_the_service_well_confined() {
     // Of 100, and what is not confined at all has 96. The socket runs nothing.
     let mut security = Command::new("systemd-analyze");
     well(security.args(["security", "--offline=true", "--threshold=20"]).arg(&service));
+}
+
+/// By the boot it is told whether the bytes of uploads are still there; where it is not, each answer waits for a sync.
+#[test]
+fn the_service_sees_which_boot_it_is() {
+    for line in unit("registry.service").lines() {
+        let (key, value) = line.split_once('=').unwrap_or((line, ""));
+        let hides = match key {
+            "ProcSubset" => value == "pid",
+            "InaccessiblePaths" | "TemporaryFileSystem" => value.contains("/proc"),
+            "RootDirectory" | "RootImage" => true,
+            _ => false,
+        };
+        assert!(!hides, "{line}");
+    }
+}
+
+/// The program where `/proc` is as `ProcSubset=pid` of systemd has it, and some containers.
+fn start_in_confinement(root: &Path) -> RegistryProcess {
+    let mount = "mount -t proc -o subset=pid proc /proc && ! test -e /proc/sys && \
+                 exec \"$2\" --addr 127.0.0.1:0 --root \"$1\"";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--", "sh", "-c", mount, "sh"]).arg(root).arg(program());
+    RegistryProcess::greeted(&mut command)
+}
+
+#[test]
+fn an_upload_goes_on_after_a_restart_where_the_boot_is_hidden() {
+    let place = TempDir::new().unwrap();
+    let server = start_in_confinement(place.path());
+    let opened = request(server.address(), "POST", "/v2/app/blobs/uploads/");
+    let target = opened.header("location").unwrap().to_owned();
+    let binary = "application/octet-stream";
+    let added = send(server.address(), "PATCH", &target, binary, &[7; 100_000]);
+    assert_eq!(added.status, 202);
+    let target = added.header("location").unwrap().to_owned();
+    server.signal(Signal::KILL);
+    server.ended();
+
+    let server = start_in_confinement(place.path());
+    let found = request(server.address(), "GET", &target);
+    assert_eq!((found.status, found.header("range")), (204, Some("0-99999")));
+}
+
+/// What the service's comment says of a unix socket is said to it, under the umask that the service has.
+#[test]
+fn a_proxy_may_connect_to_the_unix_socket_that_the_service_tells_how_to_make() {
+    let place = TempDir::new().unwrap();
+    let socket = place.path().join("registry.sock");
+    let service = unit("registry.service");
+    let words: Vec<&str> =
+        service.split([' ', ',', '\n']).map(|it| it.trim_end_matches('.')).collect();
+    let said = words.windows(2).filter_map(|it| Some((it[0].strip_prefix("http.")?, it[1])));
+    let settings: Vec<_> = said.map(|(key, value)| format!("{key}: {value}")).collect();
+    let settings =
+        settings.join(", ").replace("/run/registry/registry.sock", socket.to_str().unwrap());
+    let config = place.path().join("config.yml");
+    let text = format!("version: 0.1\nstorage: inmemory\nhttp: {{{settings}}}\n");
+    fs::write(&config, text).unwrap();
+
+    let mut command = Command::new("sh");
+    let umask = format!("umask {} && exec \"$0\" serve \"$1\"", value(&service, "UMask"));
+    without_variables(&mut command).args(["-c", &umask]).arg(program()).arg(&config);
+    let mut server = Server::start(&mut command);
+    server.output_line(&format!("listens on http+unix:{}", socket.display()));
+    assert_eq!(fs::symlink_metadata(&socket).unwrap().permissions().mode() & 0o777, 0o666);
 }
 
 #[test]

@@ -36,6 +36,12 @@ pub fn on_a_disk_that_fills_up(root: &Path, is_full: Arc<AtomicBool>) -> Arc<dyn
     Arc::new(FilesystemBackend::with_system(root, system).expect("it can be opened"))
 }
 
+/// A handle to a directory where nobody is told which boot it is.
+pub fn open_where_the_boot_is_hidden(root: &Path) -> Arc<dyn Backend> {
+    let system = Limited { boot_id: false, ..Limited::default() };
+    Arc::new(FilesystemBackend::with_system(root, system).expect("it can be opened"))
+}
+
 fn limited(system: Limited) -> Fixture {
     directory(move |root| {
         let opened = FilesystemBackend::with_system(root, system.clone());
@@ -78,13 +84,14 @@ fn collect_files(directory: &Path, files: &mut Vec<PathBuf>) {
 struct Limited {
     unnamed_files: bool,
     hard_links: bool,
+    boot_id: bool,
     /// There is space for nothing new: no file, no directory, no bytes, no name in another directory.
     is_full: Arc<AtomicBool>,
 }
 
 impl Default for Limited {
     fn default() -> Self {
-        Self { unnamed_files: true, hard_links: true, is_full: Arc::default() }
+        Self { unnamed_files: true, hard_links: true, boot_id: true, is_full: Arc::default() }
     }
 }
 
@@ -210,8 +217,8 @@ impl System for Limited {
         SYSTEM.try_lock(file, mode)
     }
 
-    fn boot_id(&self) -> String {
-        SYSTEM.boot_id()
+    fn boot_id(&self) -> Option<String> {
+        SYSTEM.boot_id().filter(|_| self.boot_id)
     }
 
     fn random_name(&self) -> String {

@@ -26,7 +26,8 @@ pub use yielding::{Flaw, YieldingBackend};
 mod filesystem;
 mod s3;
 pub use filesystem::{
-    filesystem, filesystem_with_named_temps, filesystem_without_hard_links, on_a_disk_that_fills_up,
+    filesystem, filesystem_with_named_temps, filesystem_without_hard_links,
+    on_a_disk_that_fills_up, open_where_the_boot_is_hidden,
 };
 pub use s3::{
     BUCKET, ServedBucket, on_garage, on_moto, open, s3, s3_in_small_pages, s3_on_garage,

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use serde::{Deserialize, Deserializer};
-use serde_json::Number;
+use serde_json::{Number, Value};
 
 use super::error::TokenError;
 use super::holder::Holder;
@@ -28,12 +28,12 @@ pub struct Claims {
     sub: Option<String>,
     #[serde(default)]
     access: Option<Vec<Granted>>,
-    /// Ours: by what the policy knows who has the token.
+    /// In our tokens a [`Holder`]: by what the policy knows who has it. Other issuers say by this name what they like.
     #[serde(default)]
-    holder: Option<Holder>,
-    /// Ours, of a token that others are fetched with: what stood for the user's password.
+    holder: Option<Value>,
+    /// In our tokens that others are fetched with, a string: what stood for the user's password.
     #[serde(default)]
-    mark: Option<String>,
+    mark: Option<Value>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -62,7 +62,7 @@ impl Claims {
     /// Whom the policy is asked of, if we have made the token. `None` if it does not say so as those of ours do.
     pub(in crate::auth) fn holder(&self) -> Option<Principal> {
         match (&self.holder, self.subject()) {
-            (Some(holder), _) => Some(holder.clone().into()),
+            (Some(holder), _) => Holder::deserialize(holder).ok().map(Principal::from),
             (None, None) => Some(Principal::Anonymous),
             (None, Some(_)) => None,
         }
@@ -70,7 +70,7 @@ impl Claims {
 
     /// What stood for the user's password when the token was made, if it is one that others are fetched with.
     pub(in crate::auth) fn mark(&self) -> Option<&str> {
-        self.mark.as_deref()
+        self.mark.as_ref()?.as_str()
     }
 
     /// Whether the token lets do this. `*` is every action.
@@ -138,7 +138,7 @@ fn seconds<'de, D: Deserializer<'de>>(number: D) -> Result<Option<i64>, D::Error
 mod tests {
     use std::time::Duration;
 
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -188,6 +188,12 @@ mod tests {
             ("access", json!("all"), Err(TokenError::Malformed)),
             ("sub", json!(5), Err(TokenError::Malformed)),
             ("jti", json!({"any": "thing"}), Ok(())),
+            // Ours by these names are others' by them.
+            ("holder", json!("did:example:ann"), Ok(())),
+            ("holder", json!({"user": 7}), Ok(())),
+            ("holder", json!(null), Ok(())),
+            ("mark", json!(7), Ok(())),
+            ("mark", json!({"any": "thing"}), Ok(())),
         ] {
             assert_eq!(with(name, value.clone()), verdict, "{name}: {value}");
         }
@@ -223,6 +229,25 @@ mod tests {
         assert!(grants(one("registry", "catalog", json!(["*"])), &Access::Catalog));
         assert!(!grants(one("registry", "catalog", json!(["pull"])), &Access::Catalog));
         assert!(!grants(one("repository", "catalog", json!(["*"])), &Access::Catalog));
+    }
+
+    #[test]
+    fn whom_the_policy_is_asked_of_is_read_in_our_form_alone() {
+        let read = |claims: Value| {
+            let claims: Claims = serde_json::from_value(claims).unwrap();
+            (claims.holder(), claims.mark().map(str::to_owned))
+        };
+        let ann = Principal::User("ann".to_owned());
+        let (holder, mark) = read(json!({"sub": "ann", "holder": {"user": "ann"}, "mark": "m"}));
+        assert_eq!((holder, mark.as_deref()), (Some(ann), Some("m")));
+        assert_eq!(read(json!({"sub": "ann"})), (None, None));
+        assert_eq!(read(json!({})), (Some(Principal::Anonymous), None));
+        // Not nobody in particular, who may do what everybody may: it is none of ours.
+        for holder in
+            [json!("did:example:ann"), json!({"user": 7}), json!({"other": "x"}), json!([])]
+        {
+            assert_eq!(read(json!({"holder": holder, "mark": 7})), (None, None));
+        }
     }
 
     #[test]

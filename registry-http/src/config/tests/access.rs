@@ -209,37 +209,140 @@ fn what_is_more_than_clients_know_or_anybody_means_for_everybody_is_told_of() {
     assert!(of_nobody.warnings.is_empty());
 }
 
+const MINIMAL: &str = "version: 0.1\nstorage: inmemory\n";
+
+/// What it is told of a name that is refused.
+fn mistyped(name: &str, meant: &str) -> String {
+    format!(
+        "{name}: refused, because there is no such key, and access could be wider than is meant; is `{meant}` meant?"
+    )
+}
+
 #[test]
 fn a_section_that_keeps_somebody_out_and_is_mistyped_keeps_it_from_starting() {
-    for (name, meant) in [
-        ("acces", "access"),
-        ("acess", "access"),
-        ("Access", "access"),
-        ("accses", "access"),
-        ("auht", "auth"),
-        ("atuh", "auth"),
-        ("AUTH", "auth"),
-        ("htpp", "http"),
-        ("https", "http"),
+    for (name, meant, text) in [
+        ("acces", "access", "{rules: []}"),
+        ("acess", "access", "{anonymous: R}"),
+        ("Access", "access", "{certificates: true}"),
+        ("accses", "access", "{tokens: {key: k}}"),
+        ("acces", "access", "{rule: [{who: x}]}"),
+        ("auht", "auth", "{x: y}"),
+        ("atuh", "auth", "htpasswd"),
+        ("AUTH", "auth", "{htpasswd: {path: p}}"),
+        ("htpp", "http", "{x: y}"),
+        ("https", "http", "{tls: {clientcas: [c]}}"),
     ] {
-        let told = format!(
-            "{name}: refused, because there is no such key, and access could be wider than is meant; is `{meant}` meant?"
-        );
-        let text = format!("version: 0.1\nstorage: inmemory\n{name}: {{x: y}}\n");
-        refuses(&text, &[], &format!("c.yml:3: {told}"));
-        let variable = format!("REGISTRY_{}_X", name.to_uppercase());
-        if !["access", "auth"].contains(&name.to_lowercase().as_str()) {
-            let line = read("version: 0.1\nstorage: inmemory\n", &[(&variable, "y")]);
-            assert_eq!(line.unwrap_err().to_string(), format!("{variable}: {told}"));
+        let text = format!("{MINIMAL}{name}: {text}\n");
+        refuses(&text, &[], &format!("c.yml:3: {}", mistyped(name, meant)));
+    }
+    // A section that is there and protects nothing is not the one that is meant.
+    for (text, name, meant) in [
+        ("http: {addr: ':1'}\nhtpp: {tls: {clientcas: [c]}}", "htpp", "http"),
+        ("auth:\nauht: {x: y}", "auht", "auth"),
+        ("access: {}\nacces: {rules: []}", "acces", "access"),
+    ] {
+        refuses(&format!("{MINIMAL}{text}\n"), &[], &format!("c.yml:4: {}", mistyped(name, meant)));
+    }
+    let text = format!("{MINIMAL}htpp: {{addr: ':1', tls: {{clientcas: [c]}}}}\n");
+    let line = format!("c.yml:3: {}", mistyped("htpp", "http"));
+    refuses(&text, &[("REGISTRY_HTTP_ADDR", ":1")], &line);
+}
+
+#[test]
+fn a_variable_of_such_a_section_that_is_mistyped_keeps_it_from_starting() {
+    for (variable, value, name, meant) in [
+        ("REGISTRY_ACCES_RULES", "[]", "acces", "access"),
+        ("REGISTRY_ACCESSS_ANONYMOUS", "R", "accesss", "access"),
+        ("REGISTRY_ACCES", "{rules: []}", "acces", "access"),
+        ("REGISTRY_AUHT_HTPASSWD_PATH", "/p", "auht", "auth"),
+        ("REGISTRY_AUHT", "htpasswd", "auht", "auth"),
+        ("REGISTRY_AUTHS", "{token: {realm: r}}", "auths", "auth"),
+        ("REGISTRY_HTPP_TLS_CLIENTCAS", "[c]", "htpp", "http"),
+        ("REGISTRY_HTTPS_TLS_CERTIFICATE", "/c", "https", "http"),
+    ] {
+        for text in [MINIMAL, "version: 0.1\nstorage: inmemory\nhttp: {addr: ':1'}\n"] {
+            let line = read(text, &[(variable, value)]).unwrap_err().to_string();
+            assert_eq!(line, format!("{variable}: {}", mistyped(name, meant)));
         }
     }
-    // As Kubernetes has it in every container beside a service of that name.
-    let service = [
+    for (variable, value, meant) in [
+        ("REGISTRY_ACCESS_RULE", "[{who: x}]", "; is `rules` meant?"),
+        ("REGISTRY_ACCESS_ANONYMUS", "R", "; is `anonymous` meant?"),
+        ("REGISTRY_ACCESS_CERTIFICATE", "true", "; is `certificates` meant?"),
+    ] {
+        let line = read(MINIMAL, &[(variable, value)]).unwrap_err().to_string();
+        assert!(
+            line.starts_with(&format!("{variable}: access.")) && line.ends_with(meant),
+            "{line}"
+        );
+    }
+    // Where there is `access`, everything that is said of it counts, in whatever order.
+    let own = ("REGISTRY_ACCESS_RULES", "[]");
+    let foreign = ("REGISTRY_ACCESS_DENY", "x");
+    let told = "REGISTRY_ACCESS_DENY: access.deny: refused, because there is no such key, and access could be wider than \
+                is meant";
+    refuses(MINIMAL, &[foreign, own], told);
+    refuses(&format!("{USERS}access: {{anonymous: R}}\n"), &[foreign], told);
+}
+
+/// Whatever it is, Distribution passes it over, and nothing is taken away by that.
+#[test]
+fn what_only_looks_like_a_section_that_protects_is_told_of() {
+    let warned = |text: &str, variables: &[(&str, &str)], name: &str| {
+        let loaded =
+            read(text, variables).unwrap_or_else(|it| panic!("{text} {variables:?}: {it}"));
+        assert!(loaded.configuration.access.is_none(), "{text} {variables:?}");
+        let mut warnings = loaded.warnings.iter().map(ToString::to_string);
+        assert!(warnings.any(|it| it.contains(name) && it.contains("passed over")), "{name}");
+    };
+    for (text, name) in [
+        ("x-auth: &auth {htpasswd: {realm: r, path: p}}\nauth: *auth", "x-auth"),
+        ("x-auth: {htpasswd: {realm: r, path: p}}", "x-auth"),
+        ("X-http: &http {addr: ':1'}\nhttp: *http", "X-http"),
+        (".auth: {x: y}", ".auth"),
+        ("_auth: {x: y}", "_auth"),
+        ("x-common: {a: b}", "x-common"),
+        // An anchor that is used, as a whole or in part.
+        ("auths: &a {fields: {a: b}}\nlog: *a", "auths"),
+        ("https: {log: &l {level: info}}\nlog: *l", "https"),
+        // What is meant is there.
+        ("auth: none\noauth: {client: c}", "oauth"),
+        ("http: {addr: ':1'}\nhttps: {port: 443}", "https"),
+        // No file of Distribution's can have meant `access`.
+        ("accesslog: {disabled: true}", "accesslog"),
+        ("access_log: off", "access_log"),
+        ("acces:", "acces"),
+        ("accesses: {token: hunter2, certificate: /c}", "accesses"),
+    ] {
+        warned(&format!("{MINIMAL}{text}\n"), &[], name);
+    }
+    for (variable, value) in [
+        ("REGISTRY_ACCESSLOG_DISABLED", "true"),
+        ("REGISTRY_HTTPS", "true"),
+        ("REGISTRY_HTTPS_URL", "https://registry.example.com"),
+        ("REGISTRY_HTTPS_ADDR", ":443"),
+        ("REGISTRY_OAUTH_CLIENT", "c"),
+        ("REGISTRY_AUTHZ_URL", "https://authz.example.com"),
+        ("REGISTRY_AUTHZ", "[hunter2"),
+        ("REGISTRY_ACCESS_TOKEN", "hunter2"),
+        ("REGISTRY_ACCESS_TOKEN", "[hunter2"),
+        ("REGISTRY_ACCESS_SERVICE_HOST", "10.0.0.1"),
+        ("REGISTRY_OAUTH_TOKEN", "hunter2"),
+        ("REGISTRY_OAUTH_TOKEN_URL", "https://auth.example.com"),
+        ("REGISTRY_OAUTH_TOKEN", ""),
+        ("REGISTRY_HTTPS_TLS", "true"),
+        ("REGISTRY_ACCESS_CERTIFICATE", "/c"),
+        ("REGISTRY_ACCESS_KEY_ID", "k"),
+        // As Kubernetes has it in every container beside a service of that name.
         ("REGISTRY_HTTPS_SERVICE_HOST", "10.0.0.1"),
         ("REGISTRY_HTTPS_PORT", "tcp://10.0.0.1:443"),
-    ];
-    assert_eq!(read("version: 0.1\nstorage: inmemory\n", &service).unwrap().warnings.len(), 2);
-    assert!(read("version: 0.1\nstorage: inmemory\nx-common: {a: b}\n", &[]).is_ok());
+        ("REGISTRY_AUTHZ_PORT_443_TCP_PROTO", "tcp"),
+    ] {
+        warned(MINIMAL, &[(variable, value)], variable);
+    }
+    // What is there protects, whatever else is said.
+    let users = format!("{USERS}auht: {{htpasswd: {{realm: r, path: p}}}}\n");
+    warned(&users, &[("REGISTRY_AUHT_HTPASSWD_PATH", "/p")], "REGISTRY_AUHT");
 }
 
 #[test]
@@ -247,6 +350,33 @@ fn a_variable_that_was_not_filled_in_takes_no_rule_away() {
     let text = format!("{USERS}access: {{anonymous: R}}\n");
     let line = read(&text, &[("REGISTRY_ACCESS", "")]).unwrap_err().to_string();
     assert!(line.contains("empty variable"), "{line}");
+}
+
+#[test]
+fn a_variable_that_was_not_filled_in_makes_no_section() {
+    for (variable, key) in
+        [("REGISTRY_ACCESS", "access"), ("REGISTRY_ACCESS_TOKENS", "access.tokens")]
+    {
+        let loaded = read(USERS, &[(variable, " ")]).unwrap();
+        assert!(loaded.configuration.access.is_none(), "{variable}");
+        let told = "nothing is set: expected a value, found an empty variable";
+        assert_eq!(
+            loaded.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            [format!("{variable}: {key}: {told}")]
+        );
+    }
+    // Nobody else has such a key, and whoever sets it wants rules: there are none.
+    let loaded = read(USERS, &[("REGISTRY_ACCESS_RULES", "")]).unwrap();
+    assert!(loaded.configuration.access.unwrap().policy.rules().is_empty());
+    // Where a file says it, or a variable that there is to be nothing, there is no rule.
+    for (text, variables) in [
+        ("access:\n", &[][..]),
+        ("", &[("REGISTRY_ACCESS", "null")]),
+        ("access:\n", &[("REGISTRY_ACCESS", "")]),
+    ] {
+        let loaded = read(&format!("{USERS}{text}"), variables).unwrap();
+        assert!(loaded.configuration.access.unwrap().policy.rules().is_empty());
+    }
 }
 
 #[test]

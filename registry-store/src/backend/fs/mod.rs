@@ -268,8 +268,10 @@ struct Root<S: System> {
     outermost: PathBuf,
     /// The directory of temporary files.
     temporaries: PathBuf,
-    /// Under which boot the machine runs.
+    /// Under which boot the machine runs; where that is not told, a name that is this process's alone.
     boot: String,
+    /// Another process can tell that what this one wrote is still in memory.
+    boot_is_told: bool,
     refused: Refused,
     /// Held between the look and the rename where the filesystem cannot do both at once.
     checked_rename: Mutex<()>,
@@ -280,11 +282,16 @@ struct Root<S: System> {
 
 impl<S: System> Root<S> {
     fn new(path: PathBuf, opened: Opened<S>, system: S) -> Self {
+        let boot = system.boot_id();
+        if boot.is_none() {
+            tracing::info!("which boot it is cannot be read: uploads are synced with each answer");
+        }
         Self {
             durable: Durable::new(system.clone(), path.clone()),
             outermost: path.join(outermost()),
             temporaries: path.join(layout::private().as_str()).join("tmp"),
-            boot: system.boot_id(),
+            boot_is_told: boot.is_some(),
+            boot: boot.unwrap_or_else(|| system.random_name()),
             refused: Refused::default(),
             checked_rename: Mutex::new(()),
             locks: KeyedLocks::default(),

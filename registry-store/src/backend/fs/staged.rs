@@ -40,7 +40,7 @@ use crate::backend::{
 };
 
 /// A session is synced when a note is kept and so many bytes were added since the last time. Notes in between
-/// vouch for their bytes as long as the machine runs.
+/// vouch for their bytes as long as the machine runs. Where nobody is told for how long that is, each note syncs.
 const SYNC_EVERY: u64 = 64 << 20;
 /// The kernel is made to begin writing whenever so many bytes were added, so that the last sync is short.
 const WRITE_BACK_EVERY: u64 = 8 << 20;
@@ -418,7 +418,7 @@ impl<S: System> Shared<S> {
         Ok(())
     }
 
-    /// Order: bytes synced, if enough were added → copy of the note and record written and synced → copy
+    /// Order: bytes synced, if they have to be by now → copy of the note and record written and synced → copy
     /// named → record named → session's directory synced, the first time.
     ///
     /// A crash leaves the session as an earlier record has it, or as this one.
@@ -444,8 +444,9 @@ impl<S: System> Shared<S> {
     ) -> io::Result<()> {
         let root = &self.root;
         let offset = self.offset();
-        let is_foreign = !state.is_recorded && offset > state.synced;
-        if is_foreign || offset - state.synced >= SYNC_EVERY {
+        let added = offset - state.synced;
+        let is_foreign = !state.is_recorded;
+        if added >= SYNC_EVERY || added > 0 && (is_foreign || !root.boot_is_told) {
             self.sync(state, offset)?;
         }
         // The session's own directory is not made: if that is gone the session is.

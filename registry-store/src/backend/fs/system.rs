@@ -74,8 +74,9 @@ pub trait System: Clone + Send + Sync + fmt::Debug + 'static {
     fn read_directory(&self, path: &Path) -> io::Result<Self::Entries>;
     /// Locks an open file until it is closed; `false` if another holder is in the way.
     fn try_lock(&self, file: &Self::File, mode: LockMode) -> io::Result<bool>;
-    /// Names the time since the machine was started: what a write left in memory is there as long as it lasts.
-    fn boot_id(&self) -> String;
+    /// Names the time since the machine was started: what a write left in memory is there as long as it lasts. `None`
+    /// where that cannot be told.
+    fn boot_id(&self) -> Option<String>;
     /// A name that nobody guesses and nothing has: 32 hexadecimal digits.
     fn random_name(&self) -> String;
 }
@@ -274,12 +275,10 @@ impl System for OperatingSystem {
         }
     }
 
-    fn boot_id(&self) -> String {
-        // Where the kernel does not tell, every process counts as a boot of its own: that trusts too little.
-        match fs::read_to_string("/proc/sys/kernel/random/boot_id") {
-            Ok(id) if !id.trim().is_empty() => id.trim().to_owned(),
-            _ => self.random_name(),
-        }
+    fn boot_id(&self) -> Option<String> {
+        // Nothing else names a boot: a clock less the uptime is the same again where each boot sets it alike.
+        let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        Some(id.trim().to_owned()).filter(|id| !id.is_empty())
     }
 
     fn random_name(&self) -> String {

@@ -20,7 +20,7 @@ pub(super) struct Scripted(Arc<Script>);
 #[derive(Debug)]
 struct Script {
     root: PathBuf,
-    boot: String,
+    boot: Option<&'static str>,
     /// Calls that change or sync something, in order, with paths below the root.
     calls: Mutex<Vec<String>>,
     /// After how many calls of any kind one fails, and how.
@@ -48,27 +48,32 @@ pub(super) struct Opened {
 
 impl Scripted {
     pub(super) fn new(root: &Path) -> Self {
-        Self::of(root, "boot-1", false)
+        Self::of(root, Some("boot-1"), false)
     }
 
     pub(super) fn folding_case(root: &Path) -> Self {
-        Self::of(root, "boot-1", true)
+        Self::of(root, Some("boot-1"), true)
     }
 
     /// The system after the machine was started anew.
     pub(super) fn rebooted(&self) -> Self {
-        Self::of(&self.0.root, "boot-2", false)
+        Self::of(&self.0.root, Some("boot-2"), false)
+    }
+
+    /// The system where nobody is told of boots.
+    pub(super) fn hiding_its_boot(&self) -> Self {
+        Self::of(&self.0.root, None, false)
     }
 
     /// The system as another process of the same boot has it.
     pub(super) fn sibling(&self) -> Self {
-        Self::of(&self.0.root, &self.0.boot, false)
+        Self::of(&self.0.root, self.0.boot, false)
     }
 
-    fn of(root: &Path, boot: &str, folds_case: bool) -> Self {
+    fn of(root: &Path, boot: Option<&'static str>, folds_case: bool) -> Self {
         Self(Arc::new(Script {
             root: root.to_owned(),
-            boot: boot.to_owned(),
+            boot,
             calls: Mutex::default(),
             fault: Mutex::default(),
             refused: Mutex::default(),
@@ -351,8 +356,8 @@ impl System for Scripted {
         OperatingSystem.try_lock(&file.file, mode)
     }
 
-    fn boot_id(&self) -> String {
-        self.0.boot.clone()
+    fn boot_id(&self) -> Option<String> {
+        self.0.boot.map(str::to_owned)
     }
 
     fn random_name(&self) -> String {

@@ -15,8 +15,8 @@ fn path(ground: &Ground, key: &Key) -> std::path::PathBuf {
 }
 
 /// A session of three bytes with a note, three more bytes and no note for them.
-async fn begun(ground: &Ground, keys: &SessionKeys) {
-    let mut staged = begin(&ground.backend, keys).await.unwrap();
+async fn begun(backend: &dyn Backend, keys: &SessionKeys) {
+    let mut staged = begin(backend, keys).await.unwrap();
     staged.persist("at 0".into(), &state("s", 0)).await.unwrap();
     staged.append("abc".into()).await.unwrap();
     staged.persist("at 3".into(), &state("s", 3)).await.unwrap();
@@ -26,7 +26,7 @@ async fn begun(ground: &Ground, keys: &SessionKeys) {
 #[tokio::test]
 async fn under_the_same_boot_a_session_keeps_its_length_and_its_notes() {
     let (ground, keys) = (Ground::used().await, session("s"));
-    begun(&ground, &keys).await;
+    begun(&ground.backend, &keys).await;
     let other = ground.another_process();
     let mut staged = resume(&other, &keys).await.unwrap();
     assert_eq!(staged.offset(), 6);
@@ -41,7 +41,7 @@ async fn under_the_same_boot_a_session_keeps_its_length_and_its_notes() {
 #[tokio::test]
 async fn after_another_boot_a_session_is_cut_to_what_was_synced() {
     let (ground, keys) = (Ground::used().await, session("s"));
-    begun(&ground, &keys).await;
+    begun(&ground.backend, &keys).await;
     let other = rebooted(&ground);
     let mut staged = resume(&other, &keys).await.unwrap();
     assert_eq!(staged.offset(), 0);
@@ -52,6 +52,26 @@ async fn after_another_boot_a_session_is_cut_to_what_was_synced() {
     assert_eq!(staged.offset(), 4, "the record is of this boot now");
     assert_eq!(staged.note(9).await.unwrap(), Some((0, "at 0".into())));
     assert_eq!(bytes_of(&mut *staged).await, b"xyz!");
+}
+
+/// In a container, or under a unit of systemd, that hides it.
+#[tokio::test]
+async fn where_the_boot_is_not_told_another_process_finds_what_was_persisted() {
+    let (ground, keys) = (Ground::used().await, session("s"));
+    let system = ground.system.hiding_its_boot();
+    let open = || FilesystemBackend::with_system(ground.root(), system.sibling()).unwrap();
+    begun(&FilesystemBackend::with_system(ground.root(), system.clone()).unwrap(), &keys).await;
+    let synced = system.take_calls().iter().filter(|it| it.starts_with("sync_data r/")).count();
+    assert_eq!(synced, 1, "no sync where nothing was added");
+    let mut staged = resume(&open(), &keys).await.unwrap();
+    assert_eq!(staged.offset(), 3);
+    assert_eq!(staged.note(6).await.unwrap(), Some((3, "at 3".into())));
+    staged.append("xyz".into()).await.unwrap();
+    staged.persist("at 6".into(), &state("s", 6)).await.unwrap();
+    drop(staged);
+    let mut staged = resume(&open(), &keys).await.unwrap();
+    assert_eq!(staged.note(6).await.unwrap(), Some((6, "at 6".into())));
+    assert_eq!(bytes_of(&mut *staged).await, b"abcxyz");
 }
 
 #[tokio::test]
@@ -125,7 +145,7 @@ async fn a_session_of_other_software_without_bytes_is_gone_on_with() {
 async fn a_damaged_record_vouches_for_nothing() {
     for record in ["", "nonsense", "registry-store session 1\nboot boot-1\nat x\n"] {
         let (ground, keys) = (Ground::used().await, session("s"));
-        begun(&ground, &keys).await;
+        begun(&ground.backend, &keys).await;
         std::fs::write(path(&ground, &keys.record), record).unwrap();
         let mut staged = resume(&ground.backend, &keys).await.unwrap();
         assert_eq!(staged.offset(), 0, "{record:?}");
@@ -136,7 +156,7 @@ async fn a_damaged_record_vouches_for_nothing() {
 #[tokio::test]
 async fn a_note_beyond_the_bytes_is_never_used_again() {
     let (ground, keys) = (Ground::used().await, session("s"));
-    begun(&ground, &keys).await;
+    begun(&ground.backend, &keys).await;
     std::fs::write(path(&ground, &keys.data), b"a").unwrap();
     let mut staged = resume(&ground.backend, &keys).await.unwrap();
     assert_eq!(staged.offset(), 1);
@@ -149,7 +169,7 @@ async fn a_note_beyond_the_bytes_is_never_used_again() {
 #[tokio::test]
 async fn a_session_is_begun_once() {
     let (ground, keys) = (Ground::used().await, session("s"));
-    begun(&ground, &keys).await;
+    begun(&ground.backend, &keys).await;
     let error = begin(&ground.backend, &keys).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Foreign);
     assert_eq!(resume(&ground.backend, &keys).await.unwrap().offset(), 6);
@@ -214,7 +234,7 @@ async fn an_append_whose_future_is_dropped_ends_before_the_lock_does() {
 #[tokio::test]
 async fn a_promoted_session_is_one_for_every_process_and_is_never_added_to() {
     let (ground, keys, to) = (Ground::used().await, session("s"), k("blobs/x/data"));
-    begun(&ground, &keys).await;
+    begun(&ground.backend, &keys).await;
     let mut staged = resume(&ground.backend, &keys).await.unwrap();
     assert_eq!(staged.promote(&to, 6).await.unwrap(), Promotion::Created);
     assert!(staged.is_promoted());
@@ -234,7 +254,7 @@ async fn a_promoted_session_is_one_for_every_process_and_is_never_added_to() {
 #[tokio::test]
 async fn a_session_is_promoted_with_the_size_it_has() {
     let (ground, keys, to) = (Ground::used().await, session("s"), k("blobs/x/data"));
-    begun(&ground, &keys).await;
+    begun(&ground.backend, &keys).await;
     let mut staged = resume(&ground.backend, &keys).await.unwrap();
     let error = staged.promote(&to, 5).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io);
@@ -248,7 +268,7 @@ async fn a_session_is_promoted_with_the_size_it_has() {
 async fn a_session_whose_object_exists_is_kept_and_can_be_gone_on_with() {
     let (ground, keys, to) = (Ground::used().await, session("s"), k("blobs/x/data"));
     ground.create(to.as_str(), b"ABCDEF").await.unwrap();
-    begun(&ground, &keys).await;
+    begun(&ground.backend, &keys).await;
     let mut staged = resume(&ground.backend, &keys).await.unwrap();
     assert_eq!(staged.promote(&to, 6).await.unwrap(), Promotion::Kept);
     staged.append("g".into()).await.unwrap();
