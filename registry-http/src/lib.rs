@@ -175,12 +175,14 @@ pub mod health;
 mod host;
 #[cfg(feature = "serve")]
 mod idle;
+mod links;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 #[cfg(feature = "notifications")]
 pub mod notifications;
 pub mod observe;
 mod options;
+mod origin;
 pub mod peer;
 mod range;
 mod read_only;

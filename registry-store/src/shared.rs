@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 
 use crate::backend::Backend;
 use crate::buffers::Buffers;
@@ -10,7 +10,6 @@ use crate::damage::Damage;
 use crate::detach::Detached;
 use crate::guard::Guard;
 use crate::options::StoreOptions;
-use crate::trial::Trials;
 use crate::turns::Turns;
 
 /// What all handles of one store have in common.
@@ -25,7 +24,9 @@ pub(crate) struct Shared {
     pub(crate) detached: Detached,
     /// Who may read a whole blob to tell whether it is damaged: a client can ask for that with a few bytes.
     pub(crate) judging: Semaphore,
-    pub(crate) trials: Trials,
+    /// The number of this store's trials, which no other process has. Whoever holds it tries out: one at a time, so that one
+    /// name does, and a storage that refuses to delete is left with one small object.
+    pub(crate) trial: Mutex<Option<[u8; 16]>>,
 }
 
 impl Shared {
@@ -39,7 +40,7 @@ impl Shared {
             damage: Damage::default(),
             detached: Detached::default(),
             judging: Semaphore::new(2),
-            trials: Trials::default(),
+            trial: Mutex::default(),
         }
     }
 }

@@ -1,17 +1,11 @@
 //! Whether the storage answers, and takes what is written.
 
 use bytes::Bytes;
-use tokio::sync::Mutex;
 
 use crate::backend::{BackendExt as _, Error, ErrorKind, PutMode};
 use crate::error::Result;
 use crate::layout;
 use crate::shared::Shared;
-
-/// The name of a store's trials, which no other process has. Whoever holds it tries out: one at a time, so that one name
-/// does, and a storage that refuses to delete is left with one small object.
-#[derive(Debug, Default)]
-pub(crate) struct Trials(Mutex<Option<[u8; 16]>>);
 
 /// Asks for the first name below the place of everything: a page of one.
 pub(crate) async fn look(shared: &Shared) -> Result<()> {
@@ -21,7 +15,7 @@ pub(crate) async fn look(shared: &Shared) -> Result<()> {
 
 /// Writes, reads and removes a small object. See [`Store::try_out`](crate::store::Store::try_out) for the order.
 pub(crate) async fn write(shared: &Shared) -> Result<()> {
-    let mut number = shared.trials.0.lock().await;
+    let mut number = shared.trial.lock().await;
     let number = number.get_or_insert_with(|| shared.options.random.bytes());
     let key = layout::trial(*number);
     let written = Bytes::copy_from_slice(number);

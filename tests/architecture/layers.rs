@@ -46,12 +46,14 @@ const STORE: &[&[&str]] = &[
 const HTTP: &[&[&str]] = &[
     // Who is at the other end of a connection, and where that says it is.
     &["peer", "host", "forwarded"],
+    &["origin"],
     // What an embedder brings, and chooses.
     &["auth", "read_only", "request_id", "route", "upload_secret"],
     &["events"],
     &["options"],
     &["refusal"],
     &["body", "endpoint", "headers", "range", "upload_state"],
+    &["links"],
     // How a failure looks to a client: knows every kind of failure there is.
     &["error"],
     &["handler"],

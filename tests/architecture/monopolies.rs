@@ -141,7 +141,7 @@ const HTTP: &[Monopoly] = &[
         what: "the shapes of URLs",
         uses: Uses::Literal(&["/v2", "v2/"]),
         // `cli/` prints commands for people to try.
-        homes: &["endpoint.rs", "cli/"],
+        homes: &["endpoint.rs", "links.rs", "cli/"],
         instead: "use `Endpoint` and `Links`",
     },
     Monopoly {

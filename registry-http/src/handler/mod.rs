@@ -26,9 +26,10 @@ use crate::auth::Actor;
 use crate::body::{RequestBody, ResponseBody};
 #[cfg(feature = "auth")]
 use crate::endpoint;
-use crate::endpoint::{Endpoint, Links};
+use crate::endpoint::Endpoint;
 use crate::error::Failure;
 use crate::headers;
+use crate::links::Links;
 use crate::options::Options;
 use crate::refusal::Refusal;
 

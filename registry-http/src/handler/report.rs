@@ -10,8 +10,8 @@ use registry_store::options::Clock;
 
 use super::Call;
 use crate::auth::Actor;
-use crate::endpoint::Links;
 use crate::events::{Action, Event, EventSink, RequestInfo, Target};
+use crate::links::Links;
 
 /// Tells of what is done in one repository by one request. `None` in it if nobody listens: then it costs nothing.
 pub(super) struct Report(Option<Told>);
