@@ -275,6 +275,48 @@ async fn without_a_limit_what_is_in_flight_is_finished() {
     }
 }
 
+/// Options with a token service that nobody is known to.
+#[cfg(feature = "auth")]
+fn with_tokens() -> Options {
+    use crate::auth::credentials::Credentials;
+    use crate::auth::issuer::{Issuer, SigningKey, TokenService};
+    use crate::auth::policy::Policy;
+    let key = SigningKey::from_pem(SigningKey::generate().unwrap().as_bytes()).unwrap();
+    let issuer = Issuer::new(key, "us", "r", &StoreOptions::default());
+    let service = TokenService::new(issuer, Credentials::none(), Arc::new(Policy::new([])));
+    Options { tokens: Some(Arc::new(service)), ..Options::default() }
+}
+
+#[cfg(feature = "auth")]
+#[tokio::test(start_paused = true)]
+async fn the_form_of_who_asks_for_a_token_is_not_waited_for_however_steadily_it_drips() {
+    let (sender, pipes) = mpsc::unbounded_channel();
+    let (end, ending) = oneshot::channel::<()>();
+    let service = service(registry(), with_tokens());
+    let serving = tokio::spawn(serve_with(Limits::default(), Pipes(pipes), service, async {
+        let _ = ending.await;
+    }));
+    let (client, server) = duplex(16 << 10);
+    sender.send(server).unwrap();
+    let (mut reader, mut writer) = tokio::io::split(client);
+    let head = "POST /token HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n";
+    writer.write_all(head.as_bytes()).await.unwrap();
+    let begun = Instant::now();
+    let dripping = tokio::spawn(async move {
+        while writer.write_all(b"a").await.is_ok() {
+            sleep(2 * SECOND).await;
+        }
+    });
+    sleep(SECOND).await;
+    end.send(()).unwrap();
+    let mut answer = String::new();
+    timeout(DAY / 48, reader.read_to_string(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("connection: close"), "{answer}");
+    serving.await.unwrap().unwrap();
+    assert!(begun.elapsed() <= 20 * SECOND, "{:?}", begun.elapsed());
+    dripping.abort();
+}
+
 /// What an HTTP/2 frame says, by hand: nothing here answers the server's pings.
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
