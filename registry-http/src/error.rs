@@ -17,6 +17,8 @@ use serde_json::{Value, json};
 #[cfg(feature = "auth")]
 use crate::auth::basic;
 #[cfg(feature = "auth")]
+use crate::auth::htpasswd::HtpasswdError;
+#[cfg(feature = "auth")]
 use crate::auth::issuer::NoToken;
 use crate::auth::{Access, Denial};
 use crate::body::{BodyFault, ResponseBody};
@@ -87,6 +89,14 @@ impl Failure {
             Cause::NoToken(name, why) => of_no_token(name, why),
         };
         match &*self.cause {
+            #[cfg(feature = "auth")]
+            Cause::Denied(Denial::Unavailable { reason }, _)
+            | Cause::NoToken(_, NoToken::Unavailable(reason))
+                if is_busy(reason) =>
+            {
+                // It is told of where it is found out, and not for each of them.
+                tracing::debug!(%method, path = uri.path(), %reason, "told to come again");
+            }
             Cause::Denied(Denial::Unavailable { reason }, _) => {
                 tracing::error!(%method, path = uri.path(), %reason, "the authorizer failed");
             }
@@ -272,6 +282,12 @@ fn of_denial(denial: &Denial, needed: &[Access]) -> Wire {
             wire(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE").with(RETRY_AFTER, &RETRY_SECONDS)
         }
     }
+}
+
+/// Is it nothing but that too many ask at once?
+#[cfg(feature = "auth")]
+fn is_busy(reason: &BodyError) -> bool {
+    matches!(reason.downcast_ref(), Some(HtpasswdError::Busy))
 }
 
 /// As Distribution's Go structures come out in JSON; nothing is `null` there.
