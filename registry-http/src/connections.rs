@@ -213,7 +213,9 @@ mod tests {
             sleep(BORNE / 2).await;
             transfers[0].take();
         };
-        tokio::join!(connections.room(), taking);
+        let room = timeout(2 * BORNE, connections.room());
+        let (made, ()) = tokio::join!(room, taking);
+        made.expect("it gives way");
         assert_eq!((begun.elapsed(), connections.len()), (BORNE, 1));
         connections.spawn(connections.activity(), pending());
         connections.room().await;

@@ -59,7 +59,8 @@ fn connect(registry: &Store, limits: Limits) -> (DuplexStream, JoinHandle<Outcom
 /// How long the server keeps a client that has nothing more to say.
 async fn kept(answering: JoinHandle<Outcome>) -> Duration {
     let started = Instant::now();
-    let _ = answering.await.unwrap();
+    let ended = timeout(2 * DAY, answering).await.expect("it is not kept for ever");
+    let _ = ended.unwrap();
     started.elapsed()
 }
 
@@ -456,7 +457,8 @@ async fn a_client_of_http_2_that_takes_nothing_holds_no_end_up() {
     sleep(SECOND).await;
     end.send(()).unwrap();
     let told = Instant::now();
-    serving.await.unwrap().unwrap();
+    let ended = timeout(DAY, serving).await.expect("it is not held up for ever");
+    ended.unwrap().unwrap();
     assert!((IDLE - SECOND..=IDLE + 6 * SECOND).contains(&told.elapsed()), "{:?}", told.elapsed());
 }
 
