@@ -1,5 +1,6 @@
 //! [`Activity`]: whether a connection has work, or waits for a request, and since when.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,39 +11,68 @@ use tokio::time::{Instant, sleep_until};
 ///
 /// It is idle while no request is in flight and nothing of an answer waits for the client to take it. A head that is
 /// not complete is no request yet: to a connection that sends one slowly, the time since it was last of use goes on.
+///
+/// An answer of which the client has taken nothing for as long as is borne counts no more: in HTTP/2 a client can keep one
+/// waiting and show all the time that it is there. One that it gives up is no way round that: what it asks for instead has
+/// waited for as long already, until something of it is taken.
 #[derive(Debug)]
 pub(crate) struct Activity {
     state: Mutex<State>,
     told: Notify,
     /// Of all connections together: one of them became idle.
     rested: Arc<Notify>,
+    /// For how long a client may take nothing of an answer; without it for ever.
+    borne: Option<Duration>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct State {
-    requests: usize,
+    /// Those in flight, by the order in which they came.
+    requests: BTreeMap<u64, Request>,
+    next: u64,
     blocked: bool,
     /// When it last became idle.
     since: Instant,
     served: bool,
     /// When it was asked to end.
     told: Option<Instant>,
+    /// For how long an answer had waited that the client gave up; the longest.
+    given_up: Duration,
+}
+
+/// A request in flight.
+#[derive(Clone, Copy, Debug)]
+struct Request {
+    /// Since when the client has taken nothing of the answer; `None` while it is for us to go on.
+    waits: Option<Instant>,
+    /// Something of the answer was taken.
+    touched: bool,
 }
 
 impl Activity {
-    /// Of a connection that begins now. `rested` is told when it becomes idle again.
-    pub(crate) fn new(rested: Arc<Notify>) -> Arc<Self> {
-        let since = Instant::now();
-        let state = State { requests: 0, blocked: false, since, served: false, told: None };
-        Arc::new(Self { state: Mutex::new(state), told: Notify::new(), rested })
+    /// Of a connection that begins now, whose client may take nothing of an answer for as long as is `borne`. `rested` is
+    /// told when it becomes idle again.
+    pub(crate) fn new(rested: Arc<Notify>, borne: Option<Duration>) -> Arc<Self> {
+        let state = State {
+            requests: BTreeMap::new(),
+            next: 0,
+            blocked: false,
+            since: Instant::now(),
+            served: false,
+            told: None,
+            given_up: Duration::ZERO,
+        };
+        Arc::new(Self { state: Mutex::new(state), told: Notify::new(), rested, borne })
     }
 
     /// A request has begun; it is in flight until what this returns is dropped.
     pub(crate) fn begin(self: &Arc<Self>) -> InFlight {
         let mut state = self.state();
-        state.requests += 1;
+        let id = state.next;
+        state.next += 1;
+        state.requests.insert(id, Request { waits: None, touched: false });
         state.served = true;
-        InFlight(Arc::clone(self))
+        InFlight { activity: Arc::clone(self), id }
     }
 
     /// The client does, or does not, keep waiting what is sent to it.
@@ -52,8 +82,13 @@ impl Activity {
 
     /// Since when it has been idle, if it is.
     pub(crate) fn idle_since(&self) -> Option<Instant> {
-        let state = *self.state();
-        state.is_idle().then_some(state.since)
+        self.idle_at().filter(|at| *at <= Instant::now())
+    }
+
+    /// Since when it has been idle, or from when on it will be, if its client goes on to take nothing. `None` if it is for
+    /// us to go on.
+    pub(crate) fn idle_at(&self) -> Option<Instant> {
+        self.state().idle_at(self.borne)
     }
 
     /// Whether there ever was a request.
@@ -93,45 +128,102 @@ impl Activity {
         // While it is busy it is looked at once in `limit`: whenever it became idle since, that was less ago.
         loop {
             let now = Instant::now();
-            let due = self.idle_since().map(|since| since.max(from) + limit);
+            let again = now + limit.max(LEAST);
+            let due = self.idle_at().map(|at| at.max(from) + limit);
             match due {
                 Some(due) if due <= now => return,
-                Some(due) => sleep_until(due).await,
-                None => sleep_until(now + limit.max(LEAST)).await,
+                Some(due) => sleep_until(due.min(again)).await,
+                None => sleep_until(again).await,
             }
         }
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state();
-        let was_idle = state.is_idle();
+        let now = Instant::now();
+        let is_idle = |state: &State| state.idle_at(self.borne).is_some_and(|at| at <= now);
+        let was_idle = is_idle(&state);
         change(&mut state);
-        if state.is_idle() && !was_idle {
-            state.since = Instant::now();
+        if is_idle(&state) && !was_idle {
+            state.since = now;
             drop(state);
             self.rested.notify_one();
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // It holds whatever happened to who held it: each change is one assignment.
+        // It holds whatever happened to who held it: nothing is left half done by what can fail.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    const fn is_idle(&self) -> bool {
-        self.requests == 0 && !self.blocked
+    fn idle_at(&self, borne: Option<Duration>) -> Option<Instant> {
+        if self.blocked {
+            return None;
+        }
+        let mut at = self.since;
+        for request in self.requests.values() {
+            at = at.max(request.waits? + borne?);
+        }
+        Some(at)
     }
 }
 
 /// A request in flight, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct InFlight(Arc<Activity>);
+pub(crate) struct InFlight {
+    activity: Arc<Activity>,
+    id: u64,
+}
+
+impl InFlight {
+    /// There is something of the answer for the client to take.
+    pub(crate) fn offer(&self) {
+        self.change(|request, given_up| {
+            let now = Instant::now();
+            let waited = if request.touched { Duration::ZERO } else { given_up };
+            request.waits.get_or_insert_with(|| now.checked_sub(waited).unwrap_or(now));
+        });
+    }
+
+    /// It is for us to make more of the answer.
+    pub(crate) fn make(&self) {
+        self.change(|request, _| request.waits = None);
+    }
+
+    /// The client has taken something of the answer.
+    pub(crate) fn take(&self) {
+        self.change(|request, _| {
+            request.touched = true;
+            request.waits = request.waits.map(|_| Instant::now());
+        });
+    }
+
+    /// The client does without the rest of the answer.
+    pub(crate) fn give_up(&self) {
+        self.activity.change(|state| {
+            let waits = state.requests.get(&self.id).and_then(|request| request.waits);
+            let waited = waits.map_or(Duration::ZERO, |since| since.elapsed());
+            state.given_up = state.given_up.max(waited);
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Request, Duration)) {
+        self.activity.change(|state| {
+            let given_up = state.given_up;
+            if let Some(request) = state.requests.get_mut(&self.id) {
+                change(request, given_up);
+            }
+        });
+    }
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.change(|state| state.requests -= 1);
+        self.activity.change(|state| {
+            state.requests.remove(&self.id);
+        });
     }
 }
 
@@ -142,10 +234,12 @@ mod tests {
     use super::*;
 
     const LIMIT: Duration = Duration::from_secs(60);
+    const BORNE: Duration = Duration::from_secs(300);
+    const SECOND: Duration = Duration::from_secs(1);
 
     #[tokio::test(start_paused = true)]
     async fn it_is_idle_between_requests_and_once_the_client_has_taken_all() {
-        let activity = Activity::new(Arc::default());
+        let activity = Activity::new(Arc::default(), Some(BORNE));
         let begun = Instant::now();
         assert_eq!(activity.idle_since(), Some(begun));
         sleep(LIMIT).await;
@@ -163,7 +257,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_is_overdue_exactly_so_long_after_it_became_idle() {
-        let activity = Activity::new(Arc::default());
+        let activity = Activity::new(Arc::default(), Some(BORNE));
         let request = activity.begin();
         let waiting = tokio::spawn({
             let activity = Arc::clone(&activity);
@@ -175,5 +269,59 @@ mod tests {
         let idle = Instant::now();
         waiting.await.unwrap();
         assert_eq!(idle.elapsed(), LIMIT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_the_client_takes_nothing_of_counts_for_so_long_and_no_longer() {
+        let activity = Activity::new(Arc::default(), Some(BORNE));
+        let (one, other) = (activity.begin(), activity.begin());
+        one.offer();
+        sleep(2 * BORNE).await;
+        assert_eq!(activity.idle_at(), None, "the other is still to be answered");
+        other.offer();
+        sleep(BORNE - SECOND).await;
+        assert_eq!(activity.idle_since(), None);
+        sleep(SECOND).await;
+        assert_eq!(activity.idle_since(), Some(Instant::now()));
+        one.take();
+        assert_eq!(activity.idle_since(), None);
+        assert_eq!(activity.idle_at(), Some(Instant::now() + BORNE));
+        one.make();
+        assert_eq!(activity.idle_at(), None, "the storage may take its time");
+        let for_ever = Activity::new(Arc::default(), None);
+        for_ever.begin().offer();
+        let kept = for_ever.begin();
+        kept.offer();
+        assert_eq!(for_ever.idle_at(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_asked_for_instead_of_an_answer_that_was_given_up_has_waited_for_as_long() {
+        let activity = Activity::new(Arc::default(), Some(BORNE));
+        for _ in 0..3 {
+            let stalled = activity.begin();
+            stalled.offer();
+            sleep(LIMIT).await;
+            stalled.give_up();
+        }
+        let next = activity.begin();
+        next.offer();
+        assert_eq!(activity.idle_at(), Some(Instant::now() + BORNE - 3 * LIMIT));
+        next.take();
+        assert_eq!(activity.idle_at(), Some(Instant::now() + BORNE));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_overdue_in_time_though_an_answer_is_given_up_that_would_have_waited_longer() {
+        let activity = Activity::new(Arc::default(), Some(BORNE));
+        let stalled = activity.begin();
+        stalled.offer();
+        let begun = Instant::now();
+        let given_up = async {
+            sleep(SECOND).await;
+            drop(stalled);
+        };
+        tokio::join!(activity.overdue(LIMIT, begun), given_up);
+        assert_eq!(begun.elapsed(), LIMIT + SECOND);
     }
 }

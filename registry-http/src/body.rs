@@ -27,6 +27,9 @@ pub(crate) enum BodyFault {
     /// Nothing came for too long.
     #[error("expected the next part of the body within {waited:?}")]
     Idle { waited: Duration },
+    /// It did not come whole in time.
+    #[error("expected the whole body within {within:?}")]
+    Late { within: Duration },
     /// Shorter than declared.
     #[error("expected a body of {expected} bytes, found {found}")]
     Short { expected: u64, found: u64 },
@@ -128,6 +131,20 @@ impl RequestBody {
             next = if all.len() < most { self.try_next().await? } else { None };
         }
         Ok(all.freeze())
+    }
+
+    /// Reads the same, if it comes within so long, however steadily it does.
+    #[cfg(feature = "auth")]
+    pub(crate) async fn read_within(
+        &mut self,
+        within: Duration,
+        limit: usize,
+    ) -> Result<Bytes, BodyError> {
+        if let Ok(read) = timeout(within, self.read(limit)).await {
+            return read;
+        }
+        (self.ended, self.lost) = (true, true);
+        Err(BodyFault::Late { within }.into())
     }
 
     /// Reads what is left of it, up to a limit, and throws it away. `false` if there is more, or if it ended with
@@ -458,6 +475,28 @@ mod tests {
         let error = body.read(100).await.unwrap_err();
         assert!(matches!(fault(error), BodyFault::Idle { .. }));
         assert_eq!(started.elapsed().as_secs(), 60);
+    }
+
+    #[cfg(feature = "auth")]
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_is_to_come_in_time_is_given_up_though_it_moves() {
+        let steady = |seconds| {
+            stream::iter(0..20).then(move |_| async move {
+                sleep(Duration::from_secs(seconds)).await;
+                Ok::<_, BodyError>(Frame::data(Bytes::from_static(b"a")))
+            })
+        };
+        let (head, ()) = Request::new(()).into_parts();
+        let within = Duration::from_secs(15);
+        let body = StreamBody::new(steady(1));
+        let mut slow = RequestBody::new(body, &head, &Options::default());
+        let started = Instant::now();
+        let error = slow.read_within(within, 100).await.unwrap_err();
+        assert!(matches!(fault(error), BodyFault::Late { .. }));
+        assert!(!slow.is_coming() && !slow.drain().await, "it is not read on");
+        assert_eq!(started.elapsed(), within);
+        let mut fast = RequestBody::new(StreamBody::new(steady(0)), &head, &Options::default());
+        assert_eq!(fast.read_within(within, 100).await.unwrap().len(), 20);
     }
 
     #[tokio::test(start_paused = true)]

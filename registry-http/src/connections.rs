@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 use tracing::{debug, error, warn};
 
 use crate::activity::Activity;
@@ -19,6 +20,8 @@ pub(crate) type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 #[derive(Debug)]
 pub(crate) struct Connections {
     most: Option<usize>,
+    /// For how long a client may take nothing of an answer.
+    borne: Option<Duration>,
     tasks: JoinSet<Outcome>,
     activities: HashMap<Id, Arc<Activity>>,
     rested: Arc<Notify>,
@@ -26,10 +29,11 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    /// None yet, and `most` at a time.
-    pub(crate) fn new(most: Option<usize>) -> Self {
+    /// None yet, and `most` at a time; see [`Activity`] for what is `borne`.
+    pub(crate) fn new(most: Option<usize>, borne: Option<Duration>) -> Self {
         Self {
             most: most.map(|most| most.max(1)),
+            borne,
             tasks: JoinSet::new(),
             activities: HashMap::new(),
             rested: Arc::default(),
@@ -43,7 +47,7 @@ impl Connections {
 
     /// What goes on on a connection that begins now.
     pub(crate) fn activity(&self) -> Arc<Activity> {
-        Activity::new(Arc::clone(&self.rested))
+        Activity::new(Arc::clone(&self.rested), self.borne)
     }
 
     pub(crate) fn spawn(
@@ -75,14 +79,20 @@ impl Connections {
         while self.most.is_some_and(|most| self.tasks.len() >= most) {
             let asked = self.ask_longest_idle();
             let rested = Arc::clone(&self.rested);
-            let rest =
-                async move { if asked { sleep(ITS_TIME).await } else { rested.notified().await } };
+            let next = if asked { Some(Instant::now() + ITS_TIME) } else { self.next_idle_at() };
             tokio::select! {
                 biased;
                 Some(()) = self.ended() => {}
-                () = rest => {}
+                () = rested.notified(), if !asked => {}
+                () = at(next) => {}
             }
         }
+    }
+
+    /// When the next of those that were not asked will be idle, if its client goes on to take nothing.
+    fn next_idle_at(&self) -> Option<Instant> {
+        let untold = self.activities.values().filter(|it| !it.was_told());
+        untold.filter_map(|it| it.idle_at()).min()
     }
 
     /// Whether there was one to ask.
@@ -115,6 +125,13 @@ impl Connections {
     }
 }
 
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
+    }
+}
+
 fn report(ended: Result<Outcome, JoinError>) {
     match ended {
         Ok(Ok(())) => {}
@@ -125,11 +142,12 @@ fn report(ended: Result<Outcome, JoinError>) {
 
 #[cfg(test)]
 mod tests {
-    use std::future::pending;
-
-    use tokio::time::timeout;
+    use tokio::time::{sleep, timeout};
 
     use super::*;
+    use crate::activity::InFlight;
+
+    const BORNE: Duration = Duration::from_secs(300);
 
     /// A connection that ends when it is asked to, if `willing`.
     fn add(connections: &mut Connections, willing: bool) -> Arc<Activity> {
@@ -151,7 +169,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_one_that_is_idle_for_longest_gives_way_and_a_busy_one_never() {
-        let mut connections = Connections::new(Some(3));
+        let mut connections = Connections::new(Some(3), Some(BORNE));
         let mut all = Vec::new();
         for _ in 0..3 {
             connections.room().await;
@@ -175,7 +193,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_that_becomes_idle_while_room_is_wanted_gives_way() {
-        let mut connections = Connections::new(Some(1));
+        let mut connections = Connections::new(Some(1), Some(BORNE));
         let busy = add(&mut connections, true).begin();
         let done = async {
             sleep(Duration::from_secs(7)).await;
@@ -186,8 +204,27 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn one_whose_client_takes_nothing_of_an_answer_gives_way_in_time() {
+        let mut connections = Connections::new(Some(2), Some(BORNE));
+        let transfers = [add(&mut connections, true).begin(), add(&mut connections, true).begin()];
+        let begun = Instant::now();
+        transfers.iter().for_each(InFlight::offer);
+        let taking = async {
+            sleep(BORNE / 2).await;
+            transfers[0].take();
+        };
+        let room = timeout(2 * BORNE, connections.room());
+        let (made, ()) = tokio::join!(room, taking);
+        made.expect("it gives way");
+        assert_eq!((begun.elapsed(), connections.len()), (BORNE, 1));
+        connections.spawn(connections.activity(), pending());
+        connections.room().await;
+        assert_eq!((begun.elapsed(), connections.len()), (BORNE * 3 / 2, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn one_that_takes_its_time_to_end_holds_nobody_up() {
-        let mut connections = Connections::new(Some(2));
+        let mut connections = Connections::new(Some(2), Some(BORNE));
         let unwilling = add(&mut connections, false);
         sleep(Duration::from_secs(1)).await;
         let willing = add(&mut connections, true);

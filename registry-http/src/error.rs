@@ -17,6 +17,8 @@ use serde_json::{Value, json};
 #[cfg(feature = "auth")]
 use crate::auth::basic;
 #[cfg(feature = "auth")]
+use crate::auth::htpasswd::HtpasswdError;
+#[cfg(feature = "auth")]
 use crate::auth::issuer::NoToken;
 use crate::auth::{Access, Denial};
 use crate::body::{BodyFault, ResponseBody};
@@ -87,6 +89,14 @@ impl Failure {
             Cause::NoToken(name, why) => of_no_token(name, why),
         };
         match &*self.cause {
+            #[cfg(feature = "auth")]
+            Cause::Denied(Denial::Unavailable { reason }, _)
+            | Cause::NoToken(_, NoToken::Unavailable(reason))
+                if is_busy(reason) =>
+            {
+                // It is told of where it is found out, and not for each of them.
+                tracing::debug!(%method, path = uri.path(), %reason, "told to come again");
+            }
             Cause::Denied(Denial::Unavailable { reason }, _) => {
                 tracing::error!(%method, path = uri.path(), %reason, "the authorizer failed");
             }
@@ -274,6 +284,12 @@ fn of_denial(denial: &Denial, needed: &[Access]) -> Wire {
     }
 }
 
+/// Is it nothing but that too many ask at once?
+#[cfg(feature = "auth")]
+fn is_busy(reason: &BodyError) -> bool {
+    matches!(reason.downcast_ref(), Some(HtpasswdError::Busy))
+}
+
 /// As Distribution's Go structures come out in JSON; nothing is `null` there.
 fn accesses(needed: &[Access]) -> Value {
     let one = |kind, name: &str, action: &str| json!({ "Type": kind, "Class": "", "Name": name, "Action": action });
@@ -380,7 +396,7 @@ fn of_manifest(error: &ManifestError) -> Wire {
 /// The specification has no code for a body that breaks off; that its length is wrong is true of each.
 fn of_body(error: &BodyError) -> Wire {
     let status = match error.downcast_ref::<BodyFault>() {
-        Some(BodyFault::Idle { .. }) => StatusCode::REQUEST_TIMEOUT,
+        Some(BodyFault::Idle { .. } | BodyFault::Late { .. }) => StatusCode::REQUEST_TIMEOUT,
         Some(BodyFault::Short { .. } | BodyFault::Long { .. } | BodyFault::Broken(_)) | None => {
             StatusCode::BAD_REQUEST
         }
@@ -546,6 +562,7 @@ mod tests {
         let told_of = async |fault: BodyFault| told(Error::Body(fault.into())).await.0.status();
         let waited = Duration::from_secs(60);
         assert_eq!(told_of(BodyFault::Idle { waited }).await, 408);
+        assert_eq!(told_of(BodyFault::Late { within: waited }).await, 408);
         assert_eq!(told_of(BodyFault::Long { expected: 1 }).await, 400);
         assert_eq!(told_of(BodyFault::Broken("cut".into())).await, 400);
     }

@@ -181,7 +181,7 @@ mod tests {
     }
 
     fn idle(sent: Vec<Poll<io::Result<()>>>, limit: Option<Duration>) -> Idle<Peer> {
-        Idle::new(Peer(sent), limit, Activity::new(Arc::default()))
+        Idle::new(Peer(sent), limit, Activity::new(Arc::default(), None))
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,11 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
 
 use registry_store::digest::Digest;
 use registry_tests::frames;
 use registry_tests::plain_http::{answer, connect, request};
-use registry_tests::registry_process::RegistryProcess;
+use registry_tests::registry_process::{RegistryProcess, program};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
@@ -75,6 +76,22 @@ fn a_client_of_http_2_that_does_not_listen_does_not_hold_it_up() {
 
     registry.signal(Signal::TERM);
     while frames::next(&mut stream).is_some() {}
+    assert_eq!(registry.wait().code(), Some(0));
+}
+
+#[test]
+fn a_client_of_http_2_that_takes_nothing_of_an_answer_does_not_hold_it_up_though_it_answers_pings()
+{
+    let root = TempDir::new().unwrap();
+    let flags = ["--addr", "127.0.0.1:0", "--idle-timeout", "1", "--head-timeout", "0", "--root"];
+    let mut command = Command::new(program());
+    let registry = RegistryProcess::greeted(command.args(flags).arg(root.path()));
+    let mut stream = frames::begun_closed(connect(registry.address()));
+    stream.write_all(&frames::get(1, "/v2/")).unwrap();
+    assert!(frames::is_ok(&mut stream, 1));
+
+    registry.signal(Signal::TERM);
+    frames::answer_pings(&mut stream);
     assert_eq!(registry.wait().code(), Some(0));
 }
 

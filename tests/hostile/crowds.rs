@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
 use registry_http::Options;
@@ -16,7 +17,7 @@ use registry_tests::registry_process::{RegistryProcess, program};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tempfile::TempDir;
 
-use crate::registry::{Registry, answer, rest, serves_pushes};
+use crate::registry::{Registry, answer, rest, serves_pushes, soon};
 
 const GET: &[u8] = b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -148,6 +149,25 @@ fn clients_of_http_2_that_were_served_and_do_not_listen_give_way_too() {
         .collect();
     registry.serves_others("beside them");
     assert!(frames::next(&mut crowd[0]).is_some(), "it was told");
+}
+
+/// What waits for them is no transfer, however well they answer pings.
+#[test]
+fn clients_of_http_2_that_take_nothing_of_an_answer_give_way_too() {
+    const MOST: usize = 3;
+    // Nothing else ends them.
+    let limits = Limits { connections: Some(MOST), head: None, ..soon() };
+    let registry = Registry::with(limits, Options::default());
+    let crowd: Vec<_> = (0..MOST)
+        .map(|_| {
+            let mut stream = frames::begun_closed(registry.connect());
+            stream.write_all(&frames::get(1, "/v2/")).unwrap();
+            assert!(frames::is_ok(&mut stream, 1));
+            thread::spawn(move || frames::answer_pings(&mut stream))
+        })
+        .collect();
+    registry.serves_others("beside them");
+    drop(crowd);
 }
 
 #[test]

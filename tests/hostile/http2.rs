@@ -7,7 +7,7 @@ use registry_http::Options;
 use registry_http::serve::Limits;
 use registry_tests::frames::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, GET, GOAWAY, HEADERS, PING, POST, RST_STREAM,
-    SETTINGS, begun, error, frame, head, is_ok, literal, next,
+    SETTINGS, answer_pings, begun, begun_closed, error, frame, get, head, is_ok, literal, next,
 };
 
 use crate::registry::{Registry, SOON, soon};
@@ -200,5 +200,16 @@ fn a_connection_without_a_request_is_closed_though_it_answers_pings() {
         }
     }
     assert!(pings > 0, "expected some within {SOON:?}");
+    registry.serves_others("after it");
+}
+
+#[test]
+fn a_connection_whose_client_takes_nothing_of_an_answer_is_closed_though_it_answers_pings() {
+    let registry = Registry::with(soon(), Options::default());
+    let mut stream = begun_closed(registry.connect());
+    stream.write_all(&get(1, "/v2/app/manifests/v1")).unwrap();
+    assert!(is_ok(&mut stream, 1));
+    registry.serves_others("meanwhile");
+    answer_pings(&mut stream);
     registry.serves_others("after it");
 }

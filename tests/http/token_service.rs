@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::future::join_all;
 use http::Request;
 use http::header::{AUTHORIZATION, HOST, WWW_AUTHENTICATE};
 use http::request::Parts;
@@ -28,7 +29,7 @@ use crate::policy::{HASH, basic, policy, users};
 
 struct Registry {
     fixture: Fixture,
-    _server: Server,
+    server: Server,
     client: Client,
 }
 
@@ -54,7 +55,7 @@ impl Registry {
         };
         let server = Server::start(fixture.service(options)).await;
         let client = server.connect(Protocol::Http1).await;
-        Self { fixture, _server: server, client }
+        Self { fixture, server, client }
     }
 
     async fn ask(&mut self, request: &str, given: Option<&str>) -> Answer {
@@ -80,6 +81,21 @@ impl Registry {
         assert_eq!(answer.header("cache-control"), "no-store");
         let answer = answer.json();
         (format!("Bearer {}", answer["token"].as_str().unwrap()), answer["scope"].clone())
+    }
+}
+
+/// As of all who come by way of a proxy, or of Harbor's core.
+#[tokio::test]
+async fn right_passwords_that_come_all_at_once_from_one_address_all_get_tokens() {
+    for (times, path) in [(40, "/token?service=the+registry"), (300, "/token"), (300, "/v2/")] {
+        let registry = Registry::located("", Locations::FromRequest, users()).await;
+        let ask = async |_| {
+            let mut client = registry.server.connect(Protocol::Http1).await;
+            let request = Request::get(path).header(AUTHORIZATION, basic("pusher"));
+            client.send(request, whole("")).await.status
+        };
+        let statuses = join_all((0..times).map(ask)).await;
+        assert!(statuses.iter().all(|status| *status == 200), "{path}: {statuses:?}");
     }
 }
 

@@ -2,6 +2,9 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::Instant;
+
+use crate::child::PATIENCE;
 
 /// A frame of a body.
 pub const DATA: u8 = 0;
@@ -71,6 +74,26 @@ pub fn preface() -> Vec<u8> {
 pub fn begun(mut stream: TcpStream) -> TcpStream {
     stream.write_all(&preface()).expect("the server reads");
     stream
+}
+
+/// The same with windows that are closed: nothing of a body may come.
+pub fn begun_closed(mut stream: TcpStream) -> TcpStream {
+    const NO_WINDOW: [u8; 6] = [0, 4, 0, 0, 0, 0];
+    stream.write_all(&preface()).expect("the server reads");
+    stream.write_all(&frame(SETTINGS, 0, 0, &NO_WINDOW)).expect("the server reads");
+    stream
+}
+
+/// Answers the server's pings, and does nothing else, until the connection ends.
+pub fn answer_pings(stream: &mut TcpStream) {
+    let deadline = Instant::now() + PATIENCE;
+    while let Some((kind, _, payload)) = next(stream) {
+        assert!(Instant::now() < deadline, "the server keeps it open");
+        // Whether it was sent or the connection has ended, the next frame tells.
+        if kind == PING {
+            let _ = stream.write_all(&frame(PING, 1, 0, &payload));
+        }
+    }
 }
 
 /// The next frame: its kind, its stream, its payload. None at the end of the connection.

@@ -7,29 +7,28 @@ use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::sync::Arc;
 use std::thread::available_parallelism;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bcrypt::HashParts;
+use futures::FutureExt as _;
 use http::request::Parts;
 use registry_store::error::BodyError;
 use registry_store::options::Random;
 use ring::digest::{SHA256, digest};
 use thiserror::Error;
-use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
 use tracing::warn;
 
 use super::Actor;
 use super::basic::basic_credentials;
 use super::credentials::Users as KnownUsers;
 use super::identity::{Identifier, Identity, has_credentials};
-use super::places::Places;
 use super::reloaded::{FileError, Reloaded};
-use super::verified::Verified;
+use super::together::Together;
+use super::turns::Turns;
+use super::verified::{Mark, Verified};
 use crate::peer::Peer;
 
 const WHAT: &str = "the htpasswd file";
@@ -39,9 +38,6 @@ const DEFAULT_COST: u32 = 10;
 
 /// The greatest cost that is verified with; twice as much work for each: 18 is some ten seconds.
 const GREATEST_COST: u32 = 18;
-
-/// How long a request waits for its turn at most; then it is told to come again.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The users of a file that `htpasswd -B` makes. Cheap to clone, the clones remember together.
 ///
@@ -55,15 +51,44 @@ const PATIENCE: Duration = Duration::from_secs(5);
 ///   hash is the same.
 /// * An unknown user costs as much as a wrong password: as much as a bcrypt of the greatest cost in the file, whatever
 ///   the cost of a user's own hash is.
-/// * bcrypt runs on blocking threads, on at most half of the processors at a time. 256 requests may be there or wait, 16 of
-///   one address, each for 5 s; one more is told to come again. So wrong passwords take a part of the processors, and
-///   make those wait for a while whose passwords were not right lately; the others need no turn.
+/// * A password that is being verified is verified once, however many requests show it meanwhile.
+/// * bcrypt runs on blocking threads, on at most half of the processors at a time. 256 different passwords may wait, each
+///   for 5 s; one more is told to come again. Those that wait have their turns by address, one of each after the other, and
+///   the address that most of them are from makes room for others. So wrong passwords take a part of the processors, and
+///   make those wait whose passwords were not right lately: of the same address for as long as there are any, of another for
+///   a turn or two.
 #[derive(Clone)]
 pub struct Htpasswd {
     users: Reloaded<Users>,
     verified: Arc<Verified>,
-    turns: Arc<Semaphore>,
-    places: Places,
+    under_way: Together<Mark, Result<bool, Unverified>>,
+    turns: Turns,
+}
+
+/// What is to be verified.
+struct Shown {
+    password: String,
+    hash: String,
+    greatest: u32,
+    mark: Mark,
+    /// There is a user of that name.
+    is_known: bool,
+}
+
+/// Why that cannot be told.
+#[derive(Clone, Copy, Debug)]
+enum Unverified {
+    Busy,
+    Stopped,
+}
+
+impl From<Unverified> for HtpasswdError {
+    fn from(why: Unverified) -> Self {
+        match why {
+            Unverified::Busy => Self::Busy,
+            Unverified::Stopped => Self::Stopped,
+        }
+    }
 }
 
 /// Why users cannot be looked up. It holds no name, password or hash.
@@ -92,8 +117,8 @@ impl Htpasswd {
         Ok(Self {
             users,
             verified: Arc::new(Verified::new(random)),
-            turns: Arc::new(Semaphore::new(processors.div_ceil(2))),
-            places: Places::default(),
+            under_way: Together::new(),
+            turns: Turns::new(processors.div_ceil(2)),
         })
     }
 
@@ -101,8 +126,7 @@ impl Htpasswd {
     ///
     /// # Errors
     ///
-    /// If too many wait for that already, of this peer or together, or its turn does not come soon, or the runtime ends
-    /// meanwhile.
+    /// If too many wait for that already, or its turn does not come soon, or the runtime ends meanwhile.
     pub async fn verify(
         &self,
         peer: Option<&Peer>,
@@ -116,20 +140,27 @@ impl Htpasswd {
         if known.is_some() && self.verified.holds(&mark) {
             return Ok(true);
         }
-        let _place = self.places.take(peer).ok_or(HtpasswdError::Busy)?;
-        let turn = timeout(PATIENCE, Arc::clone(&self.turns).acquire_owned()).await;
-        let turn = turn.map_err(|_| HtpasswdError::Busy)?.map_err(|_| HtpasswdError::Stopped)?;
-        // Many requests may have waited for the first of them.
-        if known.is_some() && self.verified.holds(&mark) {
+        let verifying = self.under_way.ask(mark, || {
+            let (password, hash, greatest) = (password.to_owned(), hash.clone(), users.greatest);
+            let shown = Shown { password, hash, greatest, mark, is_known: known.is_some() };
+            self.clone().find_out(peer.copied(), shown).boxed()
+        });
+        Ok(verifying.await?)
+    }
+
+    async fn find_out(self, peer: Option<Peer>, shown: Shown) -> Result<bool, Unverified> {
+        let Shown { password, hash, greatest, mark, is_known } = shown;
+        // It may have been found out since it was looked for.
+        if is_known && self.verified.holds(&mark) {
             return Ok(true);
         }
-        let (password, hash, greatest) = (password.to_owned(), hash.clone(), users.greatest);
+        let turn = self.turns.take(peer.as_ref()).await.ok_or(Unverified::Busy)?;
         let verifying = spawn_blocking(move || {
             // The turn ends when the work does, not when nobody waits for it any more.
             let _turn = turn;
             verify_at_greatest_cost(&password, &hash, greatest)
         });
-        let is_right = verifying.await.map_err(|_| HtpasswdError::Stopped)? && known.is_some();
+        let is_right = verifying.await.map_err(|_| Unverified::Stopped)? && is_known;
         if is_right {
             self.verified.remember(mark);
         }
@@ -250,12 +281,14 @@ mod tests {
     use std::path::Path;
     use std::{fs, iter};
 
+    use futures::future::join_all;
     use http::Request;
     use http::header::AUTHORIZATION;
     use registry_store::options::SystemRandom;
     use tempfile::TempDir;
     use tokio::time::Instant;
 
+    use super::super::turns::PATIENCE;
     use super::*;
 
     /// Of `secret`, made by libxcrypt.
@@ -366,21 +399,54 @@ mod tests {
         assert_eq!([work(SECRET), work(&twelve), work(&decoy(12))], [1 << 12; 3]);
     }
 
+    fn peer(address: &str) -> Peer {
+        Peer::Tcp(address.parse().unwrap())
+    }
+
+    /// As behind a proxy, when the program has just begun.
     #[tokio::test]
-    async fn who_takes_all_his_places_makes_nobody_else_wait_outside() {
-        let (_directory, path) = file(&format!("ann:{SECRET}\n"));
+    async fn a_right_password_is_right_however_often_it_is_shown_at_once_from_one_address() {
+        for (times, address) in
+            [(40, "192.0.2.1:1"), (300, "192.0.2.1:1"), (300, "[2001:db8::1]:1")]
+        {
+            let (_directory, path) = file(&format!("ann:{SECRET}\n"));
+            let (users, peer) = (open(&path), peer(address));
+            let all = (0..times).map(|_| users.verify(Some(&peer), "ann", "secret"));
+            for outcome in join_all(all).await {
+                assert!(outcome.unwrap());
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn so_are_those_of_many_users_behind_one_address() {
+        let names: Vec<_> = (0..60).map(|at| format!("user{at}")).collect();
+        let lines: String = names.iter().map(|name| format!("{name}:{SECRET}\n")).collect();
+        let (_directory, path) = file(&lines);
+        let (users, peer) = (open(&path), peer("192.0.2.1:1"));
+        let all = names.iter().map(|name| users.verify(Some(&peer), name, "secret"));
+        for outcome in join_all(all).await {
+            assert!(outcome.unwrap());
+        }
+    }
+
+    #[tokio::test]
+    async fn who_guesses_passwords_keeps_nobody_of_another_address_out() {
+        let (_directory, path) = file(&format!("ann:{SECRET}\nbob:{SECRET}\n"));
         let users = open(&path);
-        let peers = ["192.0.2.1:1", "192.0.2.2:1"].map(|it| Peer::Tcp(it.parse().unwrap()));
-        let taken: Vec<_> = iter::from_fn(|| users.places.take(Some(&peers[0]))).collect();
-        let refused = users.verify(Some(&peers[0]), "ann", "secret").await;
-        assert!(matches!(refused, Err(HtpasswdError::Busy)), "{refused:?}");
-        assert!(users.verify(Some(&peers[1]), "ann", "secret").await.unwrap());
-        // It was right just now, and needs no place.
-        assert!(users.verify(Some(&peers[0]), "ann", "secret").await.unwrap());
-        let refused = users.verify(Some(&peers[0]), "ann", "wrong").await;
-        assert!(matches!(refused, Err(HtpasswdError::Busy)), "{refused:?}");
-        drop(taken);
-        assert!(!users.verify(Some(&peers[0]), "ann", "wrong").await.unwrap());
+        let (guesser, other) = (peer("192.0.2.1:1"), peer("192.0.2.2:1"));
+        let guesses: Vec<_> = (0..600).map(|at| format!("guess {at}")).collect();
+        let guessing =
+            join_all(guesses.iter().map(|guess| users.verify(Some(&guesser), "ann", guess)));
+        let right = join_all((0..40).map(|at| {
+            users.verify(Some(&other), if at % 2 == 0 { "ann" } else { "bob" }, "secret")
+        }));
+        // The guesses are there first.
+        let (guessed, right) = tokio::join!(guessing, right);
+        assert!(right.into_iter().all(|outcome| outcome.unwrap()));
+        let busy = |outcome: &&Result<bool, _>| matches!(outcome, Err(HtpasswdError::Busy));
+        assert!(guessed.iter().filter(busy).count() > 0, "they do not all wait");
+        assert!(!guessed.iter().any(|outcome| matches!(outcome, Ok(true))));
     }
 
     #[tokio::test(start_paused = true)]
@@ -388,8 +454,8 @@ mod tests {
         let (_directory, path) = file(&format!("ann:{SECRET}\nbob:{SECRET}\n"));
         let users = open(&path);
         assert!(is_right(&users, "bob", "secret").await);
-        let all = u32::try_from(users.turns.available_permits()).unwrap();
-        let turns = users.turns.acquire_many(all).await.unwrap();
+        let turns: Vec<_> =
+            iter::from_fn(|| users.turns.take(None).now_or_never().flatten()).collect();
         let begun = Instant::now();
         let refused = users.verify(None, "ann", "secret").await;
         assert!(matches!(refused, Err(HtpasswdError::Busy)), "{refused:?}");

@@ -72,8 +72,6 @@ pub mod identity;
 pub mod issuer;
 mod place;
 #[cfg(feature = "auth")]
-mod places;
-#[cfg(feature = "auth")]
 pub mod policy;
 #[cfg(feature = "auth")]
 mod principal;
@@ -82,7 +80,11 @@ mod reloaded;
 #[cfg(feature = "auth")]
 pub mod silly;
 #[cfg(feature = "auth")]
+mod together;
+#[cfg(feature = "auth")]
 pub mod token;
+#[cfg(feature = "auth")]
+mod turns;
 #[cfg(feature = "auth")]
 mod verified;
 

@@ -1,5 +1,7 @@
 //! The token service: who asks for a token, and what he gets.
 
+use std::time::Duration;
+
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use http::{Method, StatusCode};
@@ -20,6 +22,9 @@ use crate::refusal::{Allow, Refusal};
 
 /// The longest form that is read, in bytes.
 const FORM_MAX: usize = 64 * 1024;
+
+/// How long it may take to come. It is read before anybody is known, so that it is not enough that it moves.
+const FORM_TIME: Duration = Duration::from_secs(15);
 
 /// Says in a request where the service is, as its client sees it.
 pub(super) fn announced(options: &Options, mut head: Parts) -> Parts {
@@ -51,7 +56,7 @@ pub(super) async fn answer(
         Method::OPTIONS => return Ok(base::options(&allow)),
         Method::GET | Method::HEAD => service.by_query(head).await.map_err(failed)?,
         Method::POST => {
-            let form = body.read(FORM_MAX).await.map_err(Error::Body)?;
+            let form = body.read_within(FORM_TIME, FORM_MAX).await.map_err(Error::Body)?;
             if form.len() > FORM_MAX {
                 return Err(failed(NoToken::Request("a form of 64 KiB at most")));
             }

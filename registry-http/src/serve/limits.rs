@@ -6,7 +6,8 @@ use rustix::process::{Resource, getrlimit};
 
 /// What connections may take, in time, in number and in memory.
 ///
-/// None of them bounds a transfer that moves, however slowly and for however long.
+/// None of them bounds a transfer that moves, however slowly and for however long. In HTTP/2 it moves when the client opens
+/// its window, which some do only when they have read half of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// How long a connection may be without a request: for the head of the first to be complete, and for that of the
@@ -21,15 +22,16 @@ pub struct Limits {
     /// * HTTP/2: the connection as a whole, on which not a byte moves, pings included; they are sent every quarter
     ///   of this, and one that is not answered within another quarter ends it. The body of a request has the bound
     ///   of its own that the service gives it ([`Options::body_idle_timeout`](crate::Options)).
-    /// * Not bounded in time: an answer in HTTP/2 whose client keeps the stream's window closed, and answers pings.
-    ///   It holds what it was given: parts of a blob (1 MiB each) and its open file, or the whole of another answer;
-    ///   `streams` bounds how many of them a connection has, and a proxy in front how many connections a client.
+    /// * HTTP/2, an answer of which the client takes nothing for so long, as it keeps the stream's window closed, though it
+    ///   answers pings: it counts no more as in flight. A connection that has no other counts as one without a request from
+    ///   then on: for `head`, for `connections`, and when the listener is told to end.
     pub idle: Option<Duration>,
     /// How many connections there may be. Default: half as many as the process may have files open when it is asked,
     /// as each may take one for what it transfers, and 10,000 at most; with `None` as many as the system lets.
     ///
     /// For one more than that, the connection that has been without a request for longest is closed. If a request is
-    /// in flight on each of them, the next one waits to be accepted until one ends.
+    /// in flight on each of them, the next one waits to be accepted until one ends, or its client has taken nothing of the
+    /// answer for `idle`.
     pub connections: Option<usize>,
     /// How long the head of a request may be, from its first line to the empty one, in bytes; a longer one is answered
     /// with 431, and so are, by HTTP/1.1, trailers. HTTP/2 counts 32 more for each header. Default: 128 KiB.

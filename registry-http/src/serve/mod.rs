@@ -134,7 +134,7 @@ impl Server {
         let limits = self.limits;
         let manner = self.manner();
         let service = TowerToHyperService::new(service);
-        let mut connections = Connections::new(limits.connections);
+        let mut connections = Connections::new(limits.connections, limits.idle);
         let mut shutdown = pin!(shutdown);
 
         loop {

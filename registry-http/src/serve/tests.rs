@@ -42,7 +42,7 @@ fn registry() -> Store {
 /// A connection, by its client's end.
 fn connect(registry: &Store, limits: Limits) -> (DuplexStream, JoinHandle<Outcome>) {
     let (client, server) = duplex(16 << 10);
-    let activity = Activity::new(Arc::default());
+    let activity = Activity::new(Arc::default(), limits.idle);
     let stream = Idle::new(server, limits.idle, Arc::clone(&activity));
     let service = TowerToHyperService::new(service(registry.clone(), Options::default()));
     let manner = Manner {
@@ -59,7 +59,8 @@ fn connect(registry: &Store, limits: Limits) -> (DuplexStream, JoinHandle<Outcom
 /// How long the server keeps a client that has nothing more to say.
 async fn kept(answering: JoinHandle<Outcome>) -> Duration {
     let started = Instant::now();
-    let _ = answering.await.unwrap();
+    let ended = timeout(2 * DAY, answering).await.expect("it is not kept for ever");
+    let _ = ended.unwrap();
     started.elapsed()
 }
 
@@ -186,12 +187,13 @@ async fn an_answer_that_is_read_a_little_at_a_time_for_a_day_is_sent_to_its_end(
 #[tokio::test(start_paused = true)]
 async fn over_http_2_it_is_too() {
     let registry = registry();
-    let content: Vec<u8> = (0..3_000_000_u32).map(|at| (at / 7) as u8).collect();
+    let content: Vec<u8> = (0..16_000_000_u32).map(|at| (at / 7) as u8).collect();
     let path = push(&registry, content.clone()).await;
     let (client, _answering) = connect(&registry, Limits::default());
-    let client = TokioIo::new(client);
-    let (mut sender, driver) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), client).await.unwrap();
+    // It opens its window again when it has read half of it.
+    let mut http = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+    http.initial_stream_window_size(64 << 10).initial_connection_window_size(64 << 10);
+    let (mut sender, driver) = http.handshake(TokioIo::new(client)).await.unwrap();
     tokio::spawn(driver);
     let request = Request::get(format!("http://x{path}"));
     let request = request.body(Full::<Bytes>::default()).unwrap();
@@ -200,7 +202,7 @@ async fn over_http_2_it_is_too() {
     let mut read = Vec::new();
     while let Some(part) = body.frame().await {
         read.extend_from_slice(&part.expect("it is not cut").into_data().unwrap());
-        sleep(2 * IDLE).await;
+        sleep(IDLE / 3).await;
     }
     assert!(started.elapsed() >= DAY, "{:?}", started.elapsed());
     assert_eq!(read, content);
@@ -274,6 +276,48 @@ async fn without_a_limit_what_is_in_flight_is_finished() {
     }
 }
 
+/// Options with a token service that nobody is known to.
+#[cfg(feature = "auth")]
+fn with_tokens() -> Options {
+    use crate::auth::credentials::Credentials;
+    use crate::auth::issuer::{Issuer, SigningKey, TokenService};
+    use crate::auth::policy::Policy;
+    let key = SigningKey::from_pem(SigningKey::generate().unwrap().as_bytes()).unwrap();
+    let issuer = Issuer::new(key, "us", "r", &StoreOptions::default());
+    let service = TokenService::new(issuer, Credentials::none(), Arc::new(Policy::new([])));
+    Options { tokens: Some(Arc::new(service)), ..Options::default() }
+}
+
+#[cfg(feature = "auth")]
+#[tokio::test(start_paused = true)]
+async fn the_form_of_who_asks_for_a_token_is_not_waited_for_however_steadily_it_drips() {
+    let (sender, pipes) = mpsc::unbounded_channel();
+    let (end, ending) = oneshot::channel::<()>();
+    let service = service(registry(), with_tokens());
+    let serving = tokio::spawn(serve_with(Limits::default(), Pipes(pipes), service, async {
+        let _ = ending.await;
+    }));
+    let (client, server) = duplex(16 << 10);
+    sender.send(server).unwrap();
+    let (mut reader, mut writer) = tokio::io::split(client);
+    let head = "POST /token HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n";
+    writer.write_all(head.as_bytes()).await.unwrap();
+    let begun = Instant::now();
+    let dripping = tokio::spawn(async move {
+        while writer.write_all(b"a").await.is_ok() {
+            sleep(2 * SECOND).await;
+        }
+    });
+    sleep(SECOND).await;
+    end.send(()).unwrap();
+    let mut answer = String::new();
+    timeout(DAY / 48, reader.read_to_string(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("connection: close"), "{answer}");
+    serving.await.unwrap().unwrap();
+    assert!(begun.elapsed() <= 20 * SECOND, "{:?}", begun.elapsed());
+    dripping.abort();
+}
+
 /// What an HTTP/2 frame says, by hand: nothing here answers the server's pings.
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
@@ -283,6 +327,139 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 /// `GET /v2/`, in HPACK.
 fn get(stream: u32) -> Vec<u8> {
     frame(1, 5, stream, b"\x82\x86\x04\x04/v2/\x01\x01x")
+}
+
+/// What a client of HTTP/2 begins with that lets nothing of an answer come but its head.
+fn closed() -> Vec<u8> {
+    const NO_WINDOW: [u8; 6] = [0, 4, 0, 0, 0, 0];
+    [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(4, 0, 0, &NO_WINDOW)].concat()
+}
+
+/// Opens the window of a stream, or of the connection, by so many bytes.
+fn window(stream: u32, bytes: u32) -> Vec<u8> {
+    frame(8, 0, stream, &bytes.to_be_bytes())
+}
+
+/// Answers the server's pings until the connection ends, and sends what `also` brings.
+async fn answer_pings(mut client: DuplexStream, mut also: mpsc::UnboundedReceiver<Vec<u8>>) {
+    let (mut reader, mut writer) = tokio::io::split(&mut client);
+    let (pongs, mut to_send) = mpsc::unbounded_channel();
+    let reading = async {
+        let mut head = [0; 9];
+        while reader.read_exact(&mut head).await.is_ok() {
+            let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+            if reader.read_exact(&mut payload).await.is_err() {
+                break;
+            }
+            if head[3..5] == [6, 0] {
+                pongs.send(frame(6, 1, 0, &payload)).unwrap();
+            }
+        }
+    };
+    let writing = async {
+        loop {
+            let sent = tokio::select! {
+                Some(pong) = to_send.recv() => pong,
+                Some(more) = also.recv() => more,
+            };
+            if writer.write_all(&sent).await.is_err() {
+                pending::<()>().await;
+            }
+        }
+    };
+    tokio::select! {
+        () = reading => {}
+        () = writing => {}
+    }
+}
+
+/// A client that lets nothing of an answer come but its head, and answers pings. What it sends besides goes into the
+/// channel.
+fn closed_client(limits: Limits) -> (mpsc::UnboundedSender<Vec<u8>>, JoinHandle<Outcome>) {
+    let (client, answering) = connect(&registry(), limits);
+    let (sender, also) = mpsc::unbounded_channel();
+    tokio::spawn(answer_pings(client, also));
+    sender.send([closed(), get(1)].concat()).unwrap();
+    (sender, answering)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_of_http_2_that_takes_nothing_is_let_go_of_though_it_answers_pings() {
+    let (_client, answering) = closed_client(Limits::default());
+    let kept = kept(answering).await;
+    assert!((IDLE..=IDLE + HEAD + 6 * SECOND).contains(&kept), "{kept:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_takes_a_byte_now_and_then_is_not() {
+    let (client, mut answering) = closed_client(Limits::default());
+    // The answer has two.
+    sleep(IDLE - SECOND).await;
+    client.send(window(1, 1)).unwrap();
+    assert!(timeout(IDLE - SECOND, &mut answering).await.is_err());
+    client.send(window(1, 1)).unwrap();
+    assert_eq!(kept(answering).await, HEAD);
+}
+
+/// What a client sends after [`closed`] and a first request, again and again: it takes another answer meanwhile, and, if
+/// it `rotates`, gives up the one that it takes nothing of for a new one.
+fn goes_on(round: u32, rotates: bool) -> Vec<u8> {
+    const CANCEL: [u8; 4] = 8_u32.to_be_bytes();
+    let stream = 4 * round + 1;
+    let rotated = [get(stream), frame(3, 0, stream - 4, &CANCEL)].concat();
+    let taken = [get(stream + 2), window(stream + 2, 2)].concat();
+    if rotates { [rotated, taken].concat() } else { taken }
+}
+
+#[tokio::test(start_paused = true)]
+async fn neither_answers_that_it_takes_beside_it_nor_new_ones_instead_keep_its_place() {
+    let limits = Limits { connections: Some(1), head: None, ..Limits::default() };
+    for rotates in [false, true] {
+        let (sender, pipes) = mpsc::unbounded_channel();
+        let service = service(registry(), Options::default());
+        let serving = tokio::spawn(serve_with(limits, Pipes(pipes), service, pending()));
+        let (client, server) = duplex(16 << 10);
+        sender.send(server).unwrap();
+        let (more, also) = mpsc::unbounded_channel();
+        tokio::spawn(answer_pings(client, also));
+        more.send([closed(), get(1)].concat()).unwrap();
+        tokio::spawn(async move {
+            for round in 1.. {
+                sleep(IDLE / 2).await;
+                if more.send(goes_on(round, rotates)).is_err() {
+                    break;
+                }
+            }
+        });
+        sleep(SECOND).await;
+        let (mut next, server) = duplex(16 << 10);
+        sender.send(server).unwrap();
+        next.write_all(b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let served = timeout(3 * IDLE, read_some(&mut next)).await;
+        assert!(served.is_ok_and(|it| it.starts_with("HTTP/1.1 200")), "{rotates}");
+        serving.abort();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_of_http_2_that_takes_nothing_holds_no_end_up() {
+    let (sender, pipes) = mpsc::unbounded_channel();
+    let (end, ending) = oneshot::channel::<()>();
+    let service = service(registry(), Options::default());
+    let serving = tokio::spawn(serve_with(Limits::default(), Pipes(pipes), service, async {
+        let _ = ending.await;
+    }));
+    let (client, server) = duplex(16 << 10);
+    sender.send(server).unwrap();
+    let (more, also) = mpsc::unbounded_channel();
+    tokio::spawn(answer_pings(client, also));
+    more.send([closed(), get(1)].concat()).unwrap();
+    sleep(SECOND).await;
+    end.send(()).unwrap();
+    let told = Instant::now();
+    let ended = timeout(DAY, serving).await.expect("it is not held up for ever");
+    ended.unwrap().unwrap();
+    assert!((IDLE - SECOND..=IDLE + 6 * SECOND).contains(&told.elapsed()), "{:?}", told.elapsed());
 }
 
 /// Reads to the answer of a stream: the frame's kind, and the error or the status that it begins with.
