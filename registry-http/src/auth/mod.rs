@@ -54,7 +54,8 @@
 //! the mount is declined with 202 and an upload session, as if the blob were not there: what the client may not
 //! read does not keep it from pushing its own copy. Otherwise the first refusal is the answer, as its challenge
 //! names everything; but if that was [`Denial::Denied`], and for the target alone other credentials would do, it is
-//! the second, or the client would give up. A mount that names no source is always declined: nobody could say who may read the blob.
+//! the second, or the client would give up. A mount that names no source is always declined: nobody could say who may
+//! read the blob.
 //!
 //! What is refused before anybody is asked is what the head alone shows to be wrong: an unknown path, a method
 //! that is not allowed, a name, digest or parameter that is none. Such an answer depends on nothing that is
