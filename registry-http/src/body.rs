@@ -28,6 +28,7 @@ pub(crate) enum BodyFault {
     #[error("expected the next part of the body within {waited:?}")]
     Idle { waited: Duration },
     /// It did not come whole in time.
+    #[cfg(feature = "auth")]
     #[error("expected the whole body within {within:?}")]
     Late { within: Duration },
     /// Shorter than declared.

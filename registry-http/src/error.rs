@@ -396,7 +396,9 @@ fn of_manifest(error: &ManifestError) -> Wire {
 /// The specification has no code for a body that breaks off; that its length is wrong is true of each.
 fn of_body(error: &BodyError) -> Wire {
     let status = match error.downcast_ref::<BodyFault>() {
-        Some(BodyFault::Idle { .. } | BodyFault::Late { .. }) => StatusCode::REQUEST_TIMEOUT,
+        Some(BodyFault::Idle { .. }) => StatusCode::REQUEST_TIMEOUT,
+        #[cfg(feature = "auth")]
+        Some(BodyFault::Late { .. }) => StatusCode::REQUEST_TIMEOUT,
         Some(BodyFault::Short { .. } | BodyFault::Long { .. } | BodyFault::Broken(_)) | None => {
             StatusCode::BAD_REQUEST
         }
@@ -562,6 +564,7 @@ mod tests {
         let told_of = async |fault: BodyFault| told(Error::Body(fault.into())).await.0.status();
         let waited = Duration::from_secs(60);
         assert_eq!(told_of(BodyFault::Idle { waited }).await, 408);
+        #[cfg(feature = "auth")]
         assert_eq!(told_of(BodyFault::Late { within: waited }).await, 408);
         assert_eq!(told_of(BodyFault::Long { expected: 1 }).await, 400);
         assert_eq!(told_of(BodyFault::Broken("cut".into())).await, 400);
