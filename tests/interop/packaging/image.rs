@@ -183,8 +183,11 @@ fn what_is_given_to_an_image_is_a_command_of_the_program() {
     let volume = format!("--volume={}:/var/lib/registry", data.display());
     let config = "/etc/docker/registry/config.yml";
     for serve in [&["serve", config][..], &["registry", "serve", config]] {
-        let mut container = images.serve("like-2", &[&volume], serve);
+        let traces = "--env=OTEL_TRACES_EXPORTER=zipkin";
+        let mut container = images.serve("like-2", &[&volume, traces], serve);
         assert_eq!(request(container.registry().address(), "GET", "/v2/").status, 200);
+        // Traces are in it, if not these.
+        container.registry().log_line("OTEL_TRACES_EXPORTER: expected otlp or none");
         container.registry().signal(Signal::TERM);
         let ended = container.registry.take().unwrap().wait();
         assert_eq!(ended.code(), Some(0), "{serve:?}");
