@@ -36,8 +36,8 @@ struct State {
     served: bool,
     /// When it was asked to end.
     told: Option<Instant>,
-    /// For how long an answer had waited that the client gave up; the longest.
-    given_up: Duration,
+    /// For how long an answer had waited that the client gave up, the longest of late, and when it was given up.
+    given_up: Option<(Duration, Instant)>,
 }
 
 /// A request in flight.
@@ -60,7 +60,7 @@ impl Activity {
             since: Instant::now(),
             served: false,
             told: None,
-            given_up: Duration::ZERO,
+            given_up: None,
         };
         Arc::new(Self { state: Mutex::new(state), told: Notify::new(), rested, borne })
     }
@@ -158,6 +158,13 @@ impl Activity {
 }
 
 impl State {
+    /// What is longer ago than is borne is forgotten: others may share the connection with who gave it up.
+    fn given_up_of_late(&self, borne: Option<Duration>) -> Duration {
+        let of_late =
+            self.given_up.filter(|(_, at)| borne.is_none_or(|borne| at.elapsed() < borne));
+        of_late.map_or(Duration::ZERO, |(waited, _)| waited)
+    }
+
     fn idle_at(&self, borne: Option<Duration>) -> Option<Instant> {
         if self.blocked {
             return None;
@@ -205,13 +212,14 @@ impl InFlight {
         self.activity.change(|state| {
             let waits = state.requests.get(&self.id).and_then(|request| request.waits);
             let waited = waits.map_or(Duration::ZERO, |since| since.elapsed());
-            state.given_up = state.given_up.max(waited);
+            let longest = waited.max(state.given_up_of_late(self.activity.borne));
+            state.given_up = Some((longest, Instant::now()));
         });
     }
 
     fn change(&self, change: impl FnOnce(&mut Request, Duration)) {
         self.activity.change(|state| {
-            let given_up = state.given_up;
+            let given_up = state.given_up_of_late(self.activity.borne);
             if let Some(request) = state.requests.get_mut(&self.id) {
                 change(request, given_up);
             }
@@ -309,6 +317,11 @@ mod tests {
         assert_eq!(activity.idle_at(), Some(Instant::now() + BORNE - 3 * LIMIT));
         next.take();
         assert_eq!(activity.idle_at(), Some(Instant::now() + BORNE));
+        drop(next);
+        sleep(BORNE).await;
+        let later = activity.begin();
+        later.offer();
+        assert_eq!(activity.idle_at(), Some(Instant::now() + BORNE), "it is forgotten");
     }
 
     #[tokio::test(start_paused = true)]

@@ -89,10 +89,13 @@ impl Connections {
         }
     }
 
-    /// When the next of those that were not asked will be idle, if its client goes on to take nothing.
+    /// When the next of those that were not asked will be idle, if its client goes on to take nothing; or when to look again,
+    /// as nobody is told that an answer begins to wait.
     fn next_idle_at(&self) -> Option<Instant> {
+        const AGAIN: Duration = Duration::from_secs(10);
+        let again = self.borne.map(|borne| Instant::now() + borne.min(AGAIN));
         let untold = self.activities.values().filter(|it| !it.was_told());
-        untold.filter_map(|it| it.idle_at()).min()
+        untold.filter_map(|it| it.idle_at()).chain(again).min()
     }
 
     /// Whether there was one to ask.
@@ -220,6 +223,20 @@ mod tests {
         connections.spawn(connections.activity(), pending());
         connections.room().await;
         assert_eq!((begun.elapsed(), connections.len()), (BORNE * 3 / 2, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn so_does_one_whose_answer_begins_to_wait_while_somebody_waits_for_room() {
+        let mut connections = Connections::new(Some(1), Some(BORNE));
+        let transfer = add(&mut connections, true).begin();
+        let begun = Instant::now();
+        let room = timeout(2 * BORNE, connections.room());
+        let (made, ()) = tokio::join!(room, async {
+            sleep(Duration::from_secs(1)).await;
+            transfer.offer();
+        });
+        made.expect("it gives way");
+        assert_eq!(begun.elapsed(), BORNE + Duration::from_secs(1));
     }
 
     #[tokio::test(start_paused = true)]

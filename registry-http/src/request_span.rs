@@ -39,7 +39,7 @@ pub(crate) fn begin<B>(request: &Request<B>, route: Option<Route>, id: &RequestI
         http.response.status_code = Empty,
         http.response.body.size = Empty,
         http.route = template,
-        url.path = request.uri().path(),
+        url.path = beginning(request.uri().path()),
         url.scheme = if is_over_tls { "https" } else { "http" },
         error.type = Empty,
     );
@@ -67,6 +67,11 @@ pub(crate) fn end(span: &Span, status: Option<u16>, received: u64, sent: u64) {
     }
 }
 
+/// As much of a path as is kept: what waits for a collector is bounded by the number of spans.
+fn beginning(path: &str) -> &str {
+    &path[..path.floor_char_boundary(1024)]
+}
+
 /// The number that a collector takes for one.
 fn signed(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
@@ -84,4 +89,17 @@ fn method(method: &Method) -> &str {
         Method::OPTIONS,
     ];
     if KNOWN.contains(method) { method.as_str() } else { "_OTHER" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_long_path_the_beginning_is_kept() {
+        assert_eq!(beginning("/v2/"), "/v2/");
+        assert_eq!(beginning(&"a".repeat(65_000)).len(), 1024);
+        assert_eq!(beginning(&"ä".repeat(1023)[..]).len(), 1024);
+        assert_eq!(beginning(&format!("a{}", "ä".repeat(1023))).len(), 1023);
+    }
 }

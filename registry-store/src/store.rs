@@ -162,7 +162,7 @@ impl Store {
     /// writes would get; `Io` if other bytes came back.
     ///
     /// Order: written, durable → read → removed, whatever was read. A crash leaves a few bytes below `_rs/trial/`. Of one
-    /// store one is tried out at a time; the others wait.
+    /// store one is tried out at a time; the others wait. It runs to its end even if the caller leaves.
     pub async fn try_out(&self) -> Result<()> {
         trial::write(&self.shared).await
     }

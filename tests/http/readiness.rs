@@ -18,7 +18,7 @@ fn probe(backend: Arc<dyn Backend>) -> (StorageProbe, Suspicion) {
     let suspicion = Suspicion::default();
     let observed = ObservedBackend::new(backend, vec![Arc::new(suspicion.clone())]);
     let store = Store::new(Arc::new(observed), StoreOptions::default());
-    (StorageProbe::new(store, suspicion.clone(), ReadOnlySwitch::default()), suspicion)
+    (StorageProbe::new(store, suspicion.clone(), ReadOnlySwitch::default(), true), suspicion)
 }
 
 fn fails(suspicion: &Suspicion, kind: ErrorKind) {
@@ -82,4 +82,16 @@ async fn a_storage_that_refuses_to_write_is_not_ready_in_the_same_words_each_tim
     refused(&probe.of_pulls()).await.unwrap();
     assert!(!faulty.disarm(), "it was tried");
     assert!(suspicion.is_raised());
+}
+
+#[tokio::test]
+async fn a_storage_that_refuses_to_be_read_serves_no_pulls() {
+    let faulty = FaultyBackend::new(World::memory().backend);
+    let (probe, suspicion) = probe(Arc::new(faulty.clone()));
+    fails(&suspicion, ErrorKind::Io);
+    let (method, kind) = (Some(Method::Read), ErrorKind::Denied);
+    faulty.arm(Fault { method, call: 1, kind, moment: Moment::Before });
+    probe.of_pulls().probe().await.unwrap_err();
+    assert!(!faulty.disarm() && suspicion.is_raised());
+    probe.of_pulls().probe().await.unwrap();
 }

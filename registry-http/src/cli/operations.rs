@@ -182,12 +182,13 @@ impl Operations {
         options: Options,
         notifications: Option<Arc<Notifications>>,
     ) -> Result<(Served, Ended), Failure> {
-        if options.read_only {
+        let may_write = !options.read_only;
+        if !may_write {
             self.read_only.set(true);
         }
         let prefix = options.path_prefix.clone();
-        let read_only = self.read_only.clone();
-        let storage = StorageProbe::new(store.clone(), self.suspicion.clone(), read_only);
+        let (suspicion, read_only) = (self.suspicion.clone(), self.read_only.clone());
+        let storage = StorageProbe::new(store.clone(), suspicion, read_only, may_write);
         // That writing is refused closes it to nobody who pulls.
         self.begin_checks(&storage.of_pulls())?;
         self.add_figures(store, notifications);

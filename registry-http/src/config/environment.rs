@@ -154,7 +154,11 @@ impl Variable<'_> {
         let path: Vec<&str> = key.split('.').collect();
         let is_ours = |name: &str| {
             let is_value = path.len() == 2;
-            keys::meant(&["access", name]) == Some(name)
+            let meant = keys::meant(&["access", name]);
+            // A part of a list: nothing else here is one.
+            let is_rule = path.get(2).is_some_and(|part| part.parse::<usize>().is_ok());
+            meant == Some(name)
+                || is_rule && meant == Some("rules")
                 || is_value && value.is_some_and(|value| mistyped::is_of_access(name, value))
         };
         path[0] == "access"
@@ -173,11 +177,13 @@ fn sets_access(variables: &[(String, String)]) -> bool {
     })
 }
 
-/// Whether to set a key, though it is to nothing, would make a section that keeps somebody out, and lets nobody in.
+/// Whether to set a key, though it is to nothing, would make a section that keeps somebody out, and lets nobody in. A kind of
+/// `auth` that says nothing keeps it from starting instead.
 fn makes_section(root: &Node, key: &str) -> bool {
     let path: Vec<&str> = key.split('.').collect();
     let is_section = matches!(keys::place(&path), Place::Section);
-    is_section && section(key).is_some() && root.find(key).is_none()
+    let is_kind_of_auth = path.len() > 1 && path[0] == "auth";
+    is_section && !is_kind_of_auth && section(key).is_some() && root.find(key).is_none()
 }
 
 /// By their parts: a section before what lies in it, and the tenth element of a list behind the ninth.

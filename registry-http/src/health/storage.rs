@@ -16,7 +16,7 @@ use super::Probe;
 use crate::read_only::ReadOnlySwitch;
 
 /// Whether the medium has failed (`EIO`), or has refused something (`EACCES`, `EROFS`), since a trial went well that began
-/// later. Clones share it.
+/// later. That it refuses to be read or listed is a failure. Clones share it.
 ///
 /// That it is full is no failure: what is there is served and can be deleted, which makes room, and other registries of
 /// that storage have no more of it.
@@ -62,9 +62,11 @@ impl Suspicion {
 }
 
 impl BackendObserver for Suspicion {
-    fn called(&self, _: Action, _: Duration, failed: Option<ErrorKind>) {
+    fn called(&self, action: Action, _: Duration, failed: Option<ErrorKind>) {
+        let is_of_reading = matches!(action, Action::Look | Action::Read | Action::List);
         match failed {
             Some(ErrorKind::Io) => self.0.failed.raise(),
+            Some(ErrorKind::Denied) if is_of_reading => self.0.failed.raise(),
             Some(ErrorKind::Denied) => self.0.refused.raise(),
             _ => {}
         }
@@ -72,8 +74,8 @@ impl BackendObserver for Suspicion {
 }
 
 /// Looks at the storage, which costs a page of names; after a failure or a refusal of the medium, writes, syncs, reads and
-/// removes a small object instead, until that goes well. While there is no room for that, or nothing is to be written, it
-/// looks as before.
+/// removes a small object instead, until that goes well. While there is no room for that it looks as before. While nothing is to
+/// be written for anybody, that writing is refused is no matter.
 ///
 /// One bad sector under one blob fails nothing for long by this: it raises the suspicion, and the trial takes it back.
 ///
@@ -90,6 +92,7 @@ struct Asked {
     store: Store,
     suspicion: Suspicion,
     read_only: ReadOnlySwitch,
+    may_write: bool,
     is_of_pulls: bool,
 }
 
@@ -100,9 +103,15 @@ struct UnderWay {
 }
 
 impl StorageProbe {
-    /// `suspicion` is to be told of each call to the store's backend. While `read_only` is on it only looks.
-    pub fn new(store: Store, suspicion: Suspicion, read_only: ReadOnlySwitch) -> Self {
-        let asked = Asked { store, suspicion, read_only, is_of_pulls: false };
+    /// `suspicion` is to be told of each call to the store's backend. While `read_only` is on, that writing is refused is no
+    /// matter. What may not write, as its storage was opened for reading, only looks.
+    pub fn new(
+        store: Store,
+        suspicion: Suspicion,
+        read_only: ReadOnlySwitch,
+        may_write: bool,
+    ) -> Self {
+        let asked = Asked { store, suspicion, read_only, may_write, is_of_pulls: false };
         Self { asked, under_way: Arc::default() }
     }
 
@@ -139,8 +148,8 @@ impl Asked {
     async fn look_or_try_out(&self) -> Result<()> {
         let Doubts { failed, refused } = &*self.suspicion.0;
         let until = (failed.raised(), refused.raised());
-        let is_in_doubt = failed.is_raised() || (refused.is_raised() && !self.is_of_pulls);
-        if self.read_only.is_on() || !is_in_doubt {
+        let is_in_doubt = failed.is_raised() || (refused.is_raised() && self.has_to_write());
+        if !self.may_write || !is_in_doubt {
             return self.store.look().await;
         }
         match self.store.try_out().await {
@@ -149,14 +158,22 @@ impl Asked {
                 refused.take_back(until.1);
                 Ok(())
             }
-            Err(Error::Storage(error)) if self.lets_pass(error.kind()) => self.store.look().await,
+            // What is there can be read all the same: nothing else has failed meanwhile.
+            Err(Error::Storage(error))
+                if self.lets_pass(error.kind()) && failed.raised() == until.0 =>
+            {
+                self.store.look().await
+            }
             Err(error) => Err(error),
         }
     }
 
-    /// What is there can be read all the same.
+    fn has_to_write(&self) -> bool {
+        !self.is_of_pulls && !self.read_only.is_on()
+    }
+
     fn lets_pass(&self, kind: ErrorKind) -> bool {
-        kind == ErrorKind::Full || (self.is_of_pulls && kind == ErrorKind::Denied)
+        kind == ErrorKind::Full || (kind == ErrorKind::Denied && !self.has_to_write())
     }
 }
 
@@ -195,7 +212,7 @@ mod tests {
         let backend = ObservedBackend::new(Arc::new(MemoryBackend::new()), observers);
         let store = Store::new(Arc::new(backend), StoreOptions::default());
         let switch = ReadOnlySwitch::default();
-        let probe = StorageProbe::new(store, suspicion.clone(), switch.clone());
+        let probe = StorageProbe::new(store.clone(), suspicion.clone(), switch.clone(), true);
         let did = async |probe: &StorageProbe| {
             probe.probe().await.unwrap();
             std::mem::take(&mut *seen.0.lock().unwrap())
@@ -214,14 +231,19 @@ mod tests {
         }
         told(&suspicion, ErrorKind::Denied);
         assert_eq!(did(&probe.of_pulls()).await, look, "who pulls is refused nothing");
-        told(&suspicion, ErrorKind::Io);
         switch.set(true);
-        assert_eq!(did(&probe).await, look);
-        assert_eq!(did(&probe.of_pulls()).await, look);
+        assert_eq!(did(&probe).await, look, "nothing is to be written");
         assert!(suspicion.is_raised());
-        switch.set(false);
-        assert_eq!(did(&probe.of_pulls()).await, trial);
+        told(&suspicion, ErrorKind::Io);
+        let reads = StorageProbe::new(store, suspicion.clone(), switch, false);
+        assert_eq!(did(&reads).await, look);
+        assert!(suspicion.is_raised());
+        assert_eq!(did(&probe).await, trial, "what is there may not be read either");
         assert!(!suspicion.is_raised());
+        for action in [Action::Look, Action::Read, Action::List] {
+            suspicion.called(action, Duration::ZERO, Some(ErrorKind::Denied));
+            assert_eq!(did(&probe.of_pulls()).await, trial, "{action:?}");
+        }
     }
 
     #[test]

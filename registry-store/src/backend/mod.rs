@@ -511,7 +511,7 @@ pub enum LockMode {
     Exclusive,
     /// Nobody. For who only deletes, and so makes room: unlike the others it is had on a full disk, too, whether its
     /// scope was ever locked before or not. It may stand for the locks of other scopes then, so no other lock is taken
-    /// while it is held.
+    /// while it is held; and where machines share a directory it may reach no further than its own.
     ToDelete,
 }
 

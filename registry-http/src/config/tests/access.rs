@@ -267,6 +267,7 @@ fn a_variable_of_such_a_section_that_is_mistyped_keeps_it_from_starting() {
     }
     for (variable, value, meant) in [
         ("REGISTRY_ACCESS_RULE", "[{who: x}]", "; is `rules` meant?"),
+        ("REGISTRY_ACCESS_RULE_0_WHO", "ci", "; is `rules` meant?"),
         ("REGISTRY_ACCESS_ANONYMUS", "R", "; is `anonymous` meant?"),
         ("REGISTRY_ACCESS_CERTIFICATE", "true", "; is `certificates` meant?"),
     ] {
@@ -365,6 +366,11 @@ fn a_variable_that_was_not_filled_in_makes_no_section() {
             [format!("{variable}: {key}: {told}")]
         );
     }
+    // A kind of `auth` was meant, and there would be none.
+    for variable in ["REGISTRY_AUTH_HTPASSWD", "REGISTRY_AUTH_TOKEN"] {
+        assert!(read(MINIMAL, &[(variable, "")]).is_err(), "{variable}");
+    }
+    assert!(read(MINIMAL, &[("REGISTRY_AUTH", "")]).unwrap().configuration.access.is_none());
     // Nobody else has such a key, and whoever sets it wants rules: there are none.
     let loaded = read(USERS, &[("REGISTRY_ACCESS_RULES", "")]).unwrap();
     assert!(loaded.configuration.access.unwrap().policy.rules().is_empty());
