@@ -1,6 +1,6 @@
 //! HTTP/1.1 spoken by hand, for tests that care what happens on the connection.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use crate::child::PATIENCE;
@@ -62,6 +62,28 @@ pub fn send(
     .and_then(|()| stream.write_all(body))
     .expect("the server reads");
     answer(&mut stream, true)
+}
+
+/// Reads one request whose length is said: the lines of its head, and its body. `None` if there is none any more.
+pub fn received(reader: &mut impl BufRead) -> Option<(Vec<String>, Vec<u8>)> {
+    let mut head: Vec<String> = Vec::new();
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        match line.trim_end() {
+            "" => break,
+            line => head.push(line.to_owned()),
+        }
+    }
+    let length = head.iter().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim())
+    });
+    let mut body = vec![0; length?.parse().ok()?];
+    reader.read_exact(&mut body).ok()?;
+    Some((head, body))
 }
 
 /// Reads one answer. The body is read to the length that the head gives, or to the end of the connection.

@@ -8,6 +8,7 @@ use std::thread;
 use serde_json::Value;
 
 use crate::child::PATIENCE;
+use crate::plain_http::received;
 
 /// What it does with what it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,20 +136,8 @@ impl Receiver {
     fn serve(&self, stream: Box<dyn Connection>) -> Option<()> {
         let mut reader = BufReader::new(stream);
         loop {
-            let mut head = Vec::new();
-            loop {
-                let mut line = String::new();
-                if reader.read_line(&mut line).ok()? == 0 {
-                    return None;
-                }
-                match line.trim_end() {
-                    "" => break,
-                    line => head.push(line.to_owned()),
-                }
-            }
+            let (head, body) = received(&mut reader)?;
             let mut sent = Sent { head, document: Value::Null, mood: Mood::Hang };
-            let mut body = vec![0; sent.header("content-length")?.parse().ok()?];
-            reader.read_exact(&mut body).ok()?;
             sent.document = serde_json::from_slice(&body).ok()?;
             let mood = {
                 let mut state = self.state();

@@ -1,6 +1,6 @@
 //! [`Collector`]: takes spans by OTLP, as protobuf over HTTP.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -10,6 +10,7 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
+use registry_tests::plain_http::received;
 
 /// What it was sent: heads, and documents.
 type Sent = Vec<(Vec<String>, ExportTraceServiceRequest)>;
@@ -51,20 +52,8 @@ impl Collector {
 fn serve(stream: TcpStream, all: &Mutex<Sent>, answers: bool) -> Option<()> {
     let mut reader = BufReader::new(stream);
     loop {
-        let mut head = Vec::new();
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line).ok()? == 0 {
-                return None;
-            }
-            match line.trim_end() {
-                "" => break,
-                line => head.push(line.to_lowercase()),
-            }
-        }
-        let length = head.iter().find_map(|line| line.strip_prefix("content-length: "))?;
-        let mut body = vec![0; length.parse().ok()?];
-        reader.read_exact(&mut body).ok()?;
+        let (head, body) = received(&mut reader)?;
+        let head = head.iter().map(|line| line.to_lowercase()).collect();
         let document = ExportTraceServiceRequest::decode(body.as_slice()).unwrap();
         all.lock().unwrap().push((head, document));
         if !answers {
